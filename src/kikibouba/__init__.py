@@ -1,0 +1,41 @@
+"""kikibouba: every model is `x → z → x`, every bridge is `z → z`, so anything can be translated into anything.
+
+    import kikibouba as kb
+    kb.load("mel_2bar").sample(4, temperature=0.5, seed=1)[0].save("a.mid")
+
+Names are imported on first use, so that `import kikibouba` loads no torch.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "KikiboubaError": "kikibouba.errors",
+    "load": "kikibouba.hub",
+    "translate": "kikibouba.generate",
+    "Tune": "kikibouba.data.artifacts",
+    "Drawing": "kikibouba.data.artifacts",
+    "NoteSequence": "kikibouba.data.notes",
+    "MelodyRepresentation": "kikibouba.data.melody",
+    "DrumsRepresentation": "kikibouba.data.drums",
+    "SketchRepresentation": "kikibouba.data.sketch",
+    "read_midi": "kikibouba.data.midi",
+    "write_midi": "kikibouba.data.midi",
+    "read_svg": "kikibouba.data.svg",
+    "prepare": "kikibouba.data.prepare",
+    "Dataset": "kikibouba.data.store",
+    "find_preset": "kikibouba.config",
+}
+
+__all__ = ["__version__", *_WHERE]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'kikibouba' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,50 @@
+"""What a kind of content (melody, drums, sketch) must know about itself to be read, modelled and written."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from kikibouba.data.artifacts import Artifact
+
+
+class Representation(Protocol):
+    """A small frozen dataclass with pure functions. Arrays are numpy; nothing here knows torch.
+
+    The three forms of one example:
+        item      what a file holds: a `NoteSequence`, or a drawing as stroke-3 [N, 3]
+        array     one training example: labels [T] int (melody, drums) or stroke-3 [N, 3] float32 (sketch)
+        artifact  what a user sees, hears and saves: `Tune`, `Drawing`
+    """
+
+    kind: str
+    """"melody", "drums" or "sketch": the word after `--to`."""
+
+    def read(self, path: Path) -> list[Any]:
+        """Items of a file. Raises KikiboubaError saying which rule rejected it."""
+        ...
+
+    def windows(self, item: Any) -> list[np.ndarray]:
+        """All examples in an item, in order, without duplicates."""
+        ...
+
+    def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """A random variation of an example that means the same (training only)."""
+        ...
+
+    def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Examples → (x, lengths), padded to the longest of them: the layout of `models.base.Batch`."""
+        ...
+
+    def split_batch(self, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+        """The inverse of `collate`: what a model decoded → examples."""
+        ...
+
+    def to_artifact(self, array: np.ndarray) -> Artifact:
+        """An example as something to see, hear and save."""
+        ...
+
+    def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """Perceptual measures [n] of examples by name (angularity, jaggedness, density, …)."""
+        ...

@@ -1,0 +1,55 @@
+"""What every latent-variable model offers: `encode`, `decode`, `loss`. Everything else is built on these three."""
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+LossParts = dict[str, Tensor]
+"""Named scalars of one step. `loss` is the one to minimise; the others are for the log."""
+
+
+class Normal(NamedTuple):
+    """A diagonal normal distribution over latent vectors: the posterior q(z|x)."""
+
+    mu: Tensor
+    """[B, Z]"""
+    sigma: Tensor
+    """[B, Z], standard deviation, > 0"""
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """z = mu + sigma * eps with eps ~ N(0, 1). [B, Z]"""
+        eps = torch.randn(
+            self.mu.shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype
+        )
+        return self.mu + self.sigma * eps
+
+
+class Batch(NamedTuple):
+    """What a model is trained on."""
+
+    x: Tensor
+    """Symbol labels [B, T] int64 (melody, drums) or stroke-5 rows [B, N, 5] float32 (sketch)."""
+    lengths: Tensor
+    """[B] int64: how many rows of each example are real."""
+
+
+@runtime_checkable
+class LatentModel(Protocol):
+    """`x → z → x`. Implementations are `torch.nn.Module`s; batch first everywhere."""
+
+    z_size: int
+
+    def encode(self, x: Tensor, lengths: Tensor) -> Normal:
+        """The posterior q(z|x) of a batch laid out as in `Batch`."""
+        ...
+
+    def decode(
+        self, z: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """z [B, Z] → (x, lengths) laid out as in `Batch`. `temperature=0` takes the most likely symbol."""
+        ...
+
+    def loss(self, batch: Batch, step: int, generator: torch.Generator | None = None) -> LossParts:
+        """Training (or, in `eval()` mode, evaluation) loss of a batch at a training step (for schedules)."""
+        ...
