@@ -1,0 +1,271 @@
+"""Sketch-RNN (Ha & Eck 2017, "A Neural Representation of Sketch Drawings"), from stroke-5 rows to z and back.
+
+    encoder   H = [LSTM(rows) ; LSTM(reversed rows)]        last states, [B, 2 enc]
+    latent    mu = W H + b,  s = W H + b,  sigma = exp(s / 2),  z = mu + sigma eps
+    decoder   h0, c0 = tanh(W z + b);  h_t = LSTM([row_(t-1) ; z], h_(t-1))
+    output    y_t = W h_t + b  →  3 pen logits and a mixture of M bivariate normals over (dx, dy)
+    loss      R + w(step) max(KL, tolerance)
+
+A stroke-5 row is (dx, dy, p1, p2, p3), the last three one-hot: pen stays down, lifts after this point, drawing ended.
+Batches hold the drawing's own rows; the model adds the start row (0, 0, 1, 0, 0) and the end row (0, 0, 0, 0, 1).
+docs/sketch_rnn.md sets the equations beside this code and names every departure from the paper and the original.
+"""
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from kikibouba.errors import KikiboubaError
+from kikibouba.models.base import Batch, LossParts, Normal
+from kikibouba.models.sketch_rnn.config import Cell, ModelConfig
+from kikibouba.nn.mixture_density import log_density, sample_offsets, split_output
+from kikibouba.nn.recurrent_dropout_lstm import RecurrentDropoutLSTM, dropout_mask
+
+ROW = 5
+PEN_DOWN, PEN_UP, END = 2, 3, 4
+"""Columns of a stroke-5 row after dx and dy."""
+
+
+class SketchRNN(nn.Module):
+    """A `LatentModel` of drawings; with `conditional=False` only the decoder, and z has no dimensions."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.z_size = config.z_size if config.conditional else 0
+        if config.conditional:
+            self.encoder_forward = _cell(config, config.enc_model, ROW, config.enc_rnn_size)
+            self.encoder_backward = _cell(config, config.enc_model, ROW, config.enc_rnn_size)
+            self.mu = _narrow_linear(2 * config.enc_rnn_size, self.z_size)
+            self.log_variance = _narrow_linear(2 * config.enc_rnn_size, self.z_size)
+        self.decoder = _cell(config, config.dec_model, ROW + self.z_size, config.dec_rnn_size)
+        if config.conditional:
+            self.initial_state = _narrow_linear(self.z_size, 2 * self.decoder.state_size)
+        self.output = nn.Linear(config.dec_rnn_size, 3 + 6 * config.num_mixture)
+        nn.init.xavier_uniform_(self.output.weight)
+        bound = math.sqrt(3 / self.output.out_features)
+        nn.init.uniform_(self.output.bias, -bound, bound)
+
+    # ------------------------------------------------------------------------------------------------ x → z
+
+    def encode(self, x: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Normal:
+        """The posterior q(z|x).
+
+        Args:
+            x: stroke-5 rows [B, N, 5] without start and end rows; rows at and after a drawing's length are not seen.
+            lengths: [B] int64, each at least 1.
+            generator: noise of the recurrent dropout (training mode only).
+
+        Raises:
+            KikiboubaError: the model is unconditional, or x has another shape.
+        """
+        if not self.config.conditional:
+            raise KikiboubaError(
+                "an unconditional Sketch-RNN has no encoder: use a conditional preset such as sketch_rnn"
+            )
+        _check_rows(x, lengths)
+        order = lengths.argsort(descending=True, stable=True)
+        mu, log_variance = self._posterior(x[order], lengths[order], generator)
+        back = order.argsort()
+        return Normal(mu[back], torch.exp(0.5 * log_variance[back]))
+
+    def _posterior(
+        self, x: Tensor, lengths: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """mu and log sigma² [B, Z] of drawings sorted from longest to shortest."""
+        rows = x[:, : int(lengths[0])].transpose(0, 1)
+        steps = torch.arange(rows.shape[0], device=x.device)
+        backwards = (lengths[None, :] - 1 - steps[:, None]).clamp(min=0)
+        zero = x.new_zeros(x.shape[0], self.encoder_forward.state_size)
+        last = []
+        for cell, time in (
+            (self.encoder_forward, rows),
+            (self.encoder_backward, rows.gather(0, backwards[:, :, None].expand(-1, -1, ROW))),
+        ):
+            _, h, _ = cell(time, zero, zero, lengths, generator=generator)
+            last.append(h[:, : self.config.enc_rnn_size])
+        summary = torch.cat(last, 1)
+        return self.mu(summary), self.log_variance(summary)
+
+    # ------------------------------------------------------------------------------------------------ loss
+
+    def loss(self, batch: Batch, step: int, generator: torch.Generator | None = None) -> LossParts:
+        """One batch's loss: in training with dropout and the KL weight of `step`, in `eval()` with the final weight.
+
+        Returns (scalars; all but `loss` detached):
+            loss: r_loss + kl_weight * kl_loss
+            r_loss: nats per row, every drawing counted as `max_length` rows; offset_loss + pen_loss
+            kl_loss: nats per dimension of z, at least kl_tolerance; kl_raw: the same without the floor
+            kl_weight: the weight applied
+        """
+        _check_rows(batch.x, batch.lengths)
+        order = batch.lengths.argsort(descending=True, stable=True)
+        x, lengths = batch.x[order], batch.lengths[order]
+        if self.config.conditional:
+            mu, log_variance = self._posterior(x, lengths, generator)
+            kl_raw = -0.5 * (1 + log_variance - mu.square() - log_variance.exp()).mean()
+            z = Normal(mu, torch.exp(0.5 * log_variance)).sample(generator)
+        else:
+            kl_raw, z = x.new_zeros(()), x.new_zeros(x.shape[0], 0)
+        offset_loss, pen_loss = self._reconstruction(z, x, lengths, generator)
+        kl_loss = kl_raw.clamp(min=self.config.kl_tolerance) if self.config.conditional else kl_raw
+        kl_weight = self.config.kl_weight_at(step) if self.training else self.config.kl_weight
+        r_loss = offset_loss + pen_loss
+        return {
+            "loss": r_loss + kl_weight * kl_loss,
+            "r_loss": r_loss.detach(),
+            "offset_loss": offset_loss.detach(),
+            "pen_loss": pen_loss.detach(),
+            "kl_loss": kl_loss.detach(),
+            "kl_raw": kl_raw.detach(),
+            "kl_weight": x.new_tensor(kl_weight),
+        }
+
+    def _reconstruction(
+        self, z: Tensor, x: Tensor, lengths: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """-log p(offsets | z) and -log p(pen states | z), summed over the rows that count, / (B * max_length)."""
+        inputs, targets, rows = self._teacher_forcing(x, lengths)
+        y = self._outputs(z, inputs, rows, generator)
+        pen_logits, mixture = split_output(y.float())
+        steps = torch.arange(y.shape[0], device=x.device)[:, None]
+        real, counted = steps < lengths, steps < rows
+        offset_loss = -log_density(mixture, targets[..., :2])
+        pen_loss = F.cross_entropy(
+            pen_logits.flatten(0, 1), targets[..., 2:].argmax(-1).flatten(), reduction="none"
+        )
+        scale = 1 / (x.shape[0] * self.config.max_length)
+        return (offset_loss * real).sum() * scale, (pen_loss.view_as(counted) * counted).sum() * scale
+
+    def _teacher_forcing(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Decoder inputs and targets [N', B, 5] and the number of rows [B] each drawing is decoded for."""
+        longest, max_length = int(lengths[0]), self.config.max_length
+        steps = {"end_row": longest + 1, "real_rows": longest, "all": max_length}[self.config.pad_loss]
+        if longest > steps:
+            raise KikiboubaError(
+                f"a drawing has {longest} rows, more than max_length {max_length}, with pad_loss='all'"
+            )
+        targets = x.new_zeros(steps, x.shape[0], ROW)
+        targets[:longest] = x[:, :longest].transpose(0, 1)
+        targets[torch.arange(steps, device=x.device)[:, None] >= lengths] = _end_row(x)
+        inputs = torch.cat([_start_row(x).expand(1, x.shape[0], ROW), targets[:-1]])
+        rows = {"end_row": lengths + 1, "real_rows": lengths, "all": torch.full_like(lengths, steps)}
+        return inputs, targets, rows[self.config.pad_loss]
+
+    def _outputs(self, z: Tensor, inputs: Tensor, rows: Tensor, generator: torch.Generator | None) -> Tensor:
+        """y [N, B, 3 + 6M] of a teacher-forced decoder; zero-state outputs after a drawing's rows."""
+        config, context = self.config, z
+        if self.training and config.input_dropout_keep < 1:
+            # Dropout hits z anew at every step, so here z cannot be projected once for all of them.
+            inputs, context = torch.cat([inputs, z.expand(inputs.shape[0], -1, -1)], -1), z[:, :0]
+            inputs = inputs * dropout_mask(inputs.shape, config.input_dropout_keep, z.device, generator)
+        h, c = self._start(z)
+        hidden, _, _ = self.decoder(inputs, h, c, rows, context, generator)
+        if self.training and config.output_dropout_keep < 1:
+            hidden = hidden * dropout_mask(hidden.shape, config.output_dropout_keep, z.device, generator)
+        return self.output(hidden)
+
+    def _start(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The decoder's state (h, c) before the first row: tanh(W z + b), or zeros without z."""
+        if not self.config.conditional:
+            zero = z.new_zeros(z.shape[0], self.decoder.state_size)
+            return zero, zero
+        h, c = torch.tanh(self.initial_state(z)).chunk(2, 1)
+        return h, c
+
+    # ------------------------------------------------------------------------------------------------ z → x
+
+    @torch.no_grad()
+    def decode(
+        self,
+        z: Tensor,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        *,
+        max_length: int | None = None,
+        variance: Literal["T", "T^2"] = "T",
+    ) -> tuple[Tensor, Tensor]:
+        """Draw.
+
+        Args:
+            z: [B, Z]; for an unconditional model [B, 0], whose B says how many drawings.
+            temperature: divides the logits of component and pen and scales the variance of the offsets; 0 takes the
+                likeliest component, its mean and the likeliest pen state.
+            max_length: rows after which a drawing that has not ended is cut; the config's by default.
+            variance: "T" scales the variance by the temperature (paper, JavaScript versions), "T^2" by its square
+                (the original Python code).
+
+        Returns:
+            stroke-5 rows [B, N, 5], padded with end rows, N the longest drawing's length; lengths [B] int64 without
+            the end row, at least 1: a drawing does not end before its first row.
+        """
+        if z.ndim != 2 or z.shape[1] != self.z_size:
+            raise KikiboubaError(f"z has shape {list(z.shape)}; this model decodes [B, {self.z_size}]")
+        if temperature < 0:
+            raise KikiboubaError(f"temperature {temperature} must be 0 (greedy) or more")
+        limit = self.config.max_length if max_length is None else max_length
+        spread = math.sqrt(temperature) if variance == "T" else temperature
+        rows = _end_row(z).repeat(limit, z.shape[0], 1)
+        running = torch.ones(z.shape[0], dtype=torch.bool, device=z.device)
+        lengths = torch.zeros(z.shape[0], dtype=torch.int64, device=z.device)
+        (h, c), row = self._start(z), _start_row(z).repeat(z.shape[0], 1)
+        constant = self.decoder.constant(z, h)
+        for t in range(limit):
+            h, c = self.decoder.step(row, h, c, constant)
+            pen_logits, mixture = split_output(self.output(h[:, : self.config.dec_rnn_size]))
+            if t == 0:
+                pen_logits[:, -1] = -torch.inf
+            pen = _sample_index(pen_logits, temperature, generator)
+            running = running & (pen != 2)
+            if not running.any():
+                break
+            offsets = sample_offsets(
+                mixture, _sample_index(mixture.log_pi, temperature, generator), spread, generator
+            )
+            row = torch.cat([offsets, F.one_hot(pen, 3).to(z.dtype)], 1)
+            rows[t] = torch.where(running[:, None], row, rows[t])
+            lengths += running
+        return rows[: int(lengths.max())].transpose(0, 1).contiguous(), lengths
+
+
+def build(config: ModelConfig, representation: object = None) -> SketchRNN:
+    """The model of a preset, freshly initialised from torch's global random state. The representation sets nothing."""
+    return SketchRNN(config)
+
+
+def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) -> RecurrentDropoutLSTM:
+    return RecurrentDropoutLSTM(input_size, hidden_size, config.recurrent_dropout_keep)
+
+
+def _narrow_linear(in_features: int, out_features: int) -> nn.Linear:
+    """The layers around z start near zero: normal weights of deviation 0.001, no bias."""
+    layer = nn.Linear(in_features, out_features)
+    nn.init.normal_(layer.weight, std=0.001)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _sample_index(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    """[B, K] → [B]: from softmax(logits / temperature) by the Gumbel trick; the likeliest at temperature 0."""
+    if temperature == 0:
+        return logits.argmax(1)
+    exponential = torch.empty_like(logits).exponential_(generator=generator)
+    return (logits / temperature - exponential.log()).argmax(1)
+
+
+def _start_row(like: Tensor) -> Tensor:
+    return like.new_tensor([0.0, 0.0, 1.0, 0.0, 0.0])
+
+
+def _end_row(like: Tensor) -> Tensor:
+    return like.new_tensor([0.0, 0.0, 0.0, 0.0, 1.0])
+
+
+def _check_rows(x: Tensor, lengths: Tensor) -> None:
+    if x.ndim != 3 or x.shape[2] != ROW:
+        raise KikiboubaError(f"x has shape {list(x.shape)}; Sketch-RNN takes stroke-5 rows [B, N, 5]")
+    if len(lengths) != len(x) or int(lengths.min()) < 1 or int(lengths.max()) > x.shape[1]:
+        raise KikiboubaError(f"lengths must be {len(x)} numbers from 1 to {x.shape[1]}, the rows of x")
