@@ -1,0 +1,157 @@
+"""The sketch representation: drawings of any size and origin as the short, evenly scaled stroke-3 a model reads."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from kikibouba.data import sketch_attributes
+from kikibouba.data.artifacts import Drawing
+from kikibouba.data.files import read_bytes
+from kikibouba.data.quickdraw import drawing_to_strokes, read_ndjson, read_npz
+from kikibouba.data.strokes import (
+    Rng,
+    drop_points,
+    fit_to_box,
+    larger_side,
+    random_scale,
+    simplify,
+    to_stroke3,
+    to_stroke5,
+)
+from kikibouba.errors import KikiboubaError
+
+OFFSET_LIMIT = 1000.0
+"""Sketch-RNN's guard against wild offsets, in drawing units."""
+RETRIES = 9
+"""How often a drawing that is too long is simplified with a larger tolerance before it is given up."""
+
+
+@dataclass(frozen=True)
+class SketchRepresentation:
+    """Items and arrays are stroke-3 [N, 3] float32; an array's offsets are divided by `scale_factor`."""
+
+    kind: ClassVar[str] = "sketch"
+
+    max_length: int = 250
+    """Most points of an example."""
+    min_length: int = 2
+    """Fewest points of an example."""
+    scale_factor: float = 1.0
+    """Standard deviation of the offsets in the training set, in drawing units (`strokes.offset_std`)."""
+    box: float | None = 255.0
+    """The larger side that every drawing is scaled to; None keeps the data's own scale."""
+    epsilon: float = 2.0
+    """Tolerance of the simplification at that scale; 0 simplifies only what is too long."""
+    keep_first_offset: bool = False
+    """Whether the first row says where the drawing starts (as in Sketch-RNN's sheep) or is zero."""
+    random_scale_factor: float = 0.15
+    augment_stroke_prob: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min_length <= self.max_length:
+            raise KikiboubaError(
+                f"min_length {self.min_length} and max_length {self.max_length}: need 1 ≤ min ≤ max"
+            )
+        if self.scale_factor <= 0 or (self.box is not None and self.box <= 0) or self.epsilon < 0:
+            raise KikiboubaError("scale_factor and box must be above 0, and epsilon at least 0")
+
+    def read(self, path: Path) -> list[np.ndarray]:
+        """The drawings of an .svg, .npz, .ndjson (.gz, .xz) or .json (a QuickDraw record) file.
+
+        Raises:
+            KikiboubaError: unknown suffix, unreadable, or no usable drawing in it.
+        """
+        path = Path(path)
+        name = path.name.lower()
+        if name.endswith(".svg"):
+            from kikibouba.data.svg import read_svg
+
+            return [read_svg(path)]
+        if name.endswith(".npz"):
+            return [drawing for split in read_npz(path).values() for drawing in split]
+        if name.endswith((".ndjson", ".ndjson.gz", ".ndjson.xz")):
+            return read_ndjson(path).drawings
+        if name.endswith(".json"):
+            return [_read_json(path)]
+        raise KikiboubaError(f"cannot read {path} as a drawing; allowed: .svg, .npz, .ndjson, .json")
+
+    def windows(self, item: np.ndarray) -> list[np.ndarray]:
+        """The drawing as the model's example [N, 3] float32, or nothing if it is no drawing at all.
+
+        Scaled to `box`, simplified with `epsilon` and, while longer than `max_length`, with more and more, as
+        Google's recipe for QuickDraw does; then clamped, and ended with a lifted pen. Nothing comes of dots (zero
+        width and height) and of drawings too short, or too long however simplified.
+        """
+        strokes = np.array(item, np.float64)
+        if strokes.ndim != 2 or strokes.shape[1] != 3 or not np.isfinite(strokes).all():
+            raise KikiboubaError(f"shape {strokes.shape} with finite numbers [N, 3] expected: dx, dy, pen")
+        if len(strokes) < self.min_length or (size := larger_side(strokes)) == 0:
+            return []
+        if self.box is not None:
+            strokes, size = fit_to_box(strokes, self.box), self.box
+        if (short := self._shorten(strokes, size)) is None:
+            return []
+        array = np.clip(short, -OFFSET_LIMIT, OFFSET_LIMIT).astype(np.float32)
+        if not self.keep_first_offset:
+            array[0, :2] = 0
+        array[-1, 2] = 1
+        array[:, :2] /= np.float32(self.scale_factor)
+        return [array]
+
+    def _shorten(self, strokes: np.ndarray, size: float) -> np.ndarray | None:
+        for retry in range(RETRIES + 1):
+            epsilon = self.epsilon + retry * size / 128
+            short = simplify(strokes, epsilon) if epsilon > 0 else strokes
+            if len(short) <= self.max_length:
+                return short if len(short) >= self.min_length else None
+        return None
+
+    def augment(self, array: np.ndarray, rng: Rng) -> np.ndarray:
+        """A random variation: x and y stretched independently, then points left out, as Sketch-RNN does."""
+        return drop_points(random_scale(array, self.random_scale_factor, rng), self.augment_stroke_prob, rng)
+
+    def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """stroke-3 arrays → (stroke-5 [B, N, 5] float32, lengths [B] int64), N the longest.
+
+        There is no start row; rows past an example's length are (0, 0, 0, 0, 1).
+        """
+        lengths = np.array([len(array) for array in arrays], np.int64)
+        longest = int(lengths.max(initial=0))
+        x = np.zeros((len(arrays), longest, 5), np.float32)
+        for rows, array in zip(x, arrays, strict=True):
+            rows[:] = to_stroke5(array, longest)
+        return x, lengths
+
+    def split_batch(self, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+        """The inverse of `collate`: stroke-5 [B, N, 5] → stroke-3 arrays, each ended with a lifted pen."""
+        arrays = [to_stroke3(rows[:length]) for rows, length in zip(x, lengths, strict=True)]
+        for array in arrays:
+            array[-1:, 2] = 1
+        return arrays
+
+    def to_artifact(self, array: np.ndarray) -> Drawing:
+        """An example in drawing units."""
+        strokes = np.array(array, np.float32)
+        strokes[:, :2] *= np.float32(self.scale_factor)
+        return Drawing(strokes)
+
+    def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """angularity, density, aspect, size and strokes of examples, float64 [n] each (`sketch_attributes`).
+
+        `size` is in the model's units; the others do not depend on scale.
+        """
+        return sketch_attributes.measure(list(arrays))
+
+
+def _read_json(path: Path) -> np.ndarray:
+    try:
+        record = json.loads(read_bytes(path, max_bytes=100_000_000))
+        return drawing_to_strokes(record.get("drawing") if isinstance(record, dict) else None)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, KikiboubaError):
+            raise KikiboubaError(f"{path}: {error}") from None
+        raise KikiboubaError(f"{path} is not valid JSON: {error}") from None
