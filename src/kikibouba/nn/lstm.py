@@ -1,0 +1,179 @@
+"""The LSTM, one whole sequence at a time.
+
+    [i f g o] = x_t W_x + h_{t-1} W_h + b          W_x [in, 4H], W_h [H, 4H], b [4H]
+    c_t = σ(f + 1) c_{t-1} + σ(i) tanh(g)
+    h_t = σ(o) tanh(c_t)
+
+The "+ 1" is TensorFlow's forget bias: added when the layer runs, never stored (so a fresh cell remembers).
+
+Two ideas make this fast without a hand-written kernel. What depends on x alone, `gates_x = x W_x + b`, is
+computed before the recurrence starts: one product for all steps, or, for symbols, a row look-up in the table
+of all possible `gates_x`. And the gradient is written out: the recurrence runs inside the memory of
+`gates_x`, first turning it into activated gates, then, backwards, into gate gradients, so that the gradient
+of W_h is one large product over all steps.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+FORGET_BIAS = 1.0
+
+
+class LSTMLayer(nn.Module):
+    """The weights of one LSTM layer.
+
+    Initial values follow the original code: one Glorot-uniform draw over the kernel [in + H, 4H] that holds
+    W_x above W_h; biases zero.
+
+    Args:
+        input_size: width of x.
+        hidden_size: H, the width of h and c.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.w_x = nn.Parameter(torch.empty(input_size, 4 * hidden_size))
+        self.w_h = nn.Parameter(torch.empty(hidden_size, 4 * hidden_size))
+        self.bias = nn.Parameter(torch.zeros(4 * hidden_size))
+        limit = math.sqrt(6.0 / (input_size + hidden_size + 4 * hidden_size))
+        nn.init.uniform_(self.w_x, -limit, limit)
+        nn.init.uniform_(self.w_h, -limit, limit)
+
+    def run_time_bias(self) -> Tensor:
+        """b with the forget bias added. [4H]"""
+        is_forget_gate = torch.arange(4, device=self.bias.device).repeat_interleave(self.hidden_size) == 1
+        return self.bias + FORGET_BIAS * is_forget_gate
+
+    def gates(self, x: Tensor) -> Tensor:
+        """x [..., in] → x W_x + b [..., 4H], what `lstm_sequence` and `lstm_step` take."""
+        return x @ self.w_x + self.run_time_bias()
+
+
+def lstm_layers(input_sizes: Sequence[int], hidden_sizes: Sequence[int]) -> Sequence[LSTMLayer]:
+    """Layers of the given sizes as an `nn.ModuleList` (whose own type would forget what it holds)."""
+    sizes = zip(input_sizes, hidden_sizes, strict=True)
+    return cast(Sequence[LSTMLayer], nn.ModuleList(LSTMLayer(*pair) for pair in sizes))
+
+
+def lstm_sequence(
+    gates_x: Tensor, w_h: Tensor, h0: Tensor | None = None, c0: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Run an LSTM over a sequence.
+
+    Args:
+        gates_x: [T, B, 4H], the part of the gates that depends on the inputs, in the order i, f, g, o.
+            **Consumed**: its memory is reused, so do not use it afterwards.
+        w_h: [H, 4H] recurrent weights.
+        h0, c0: [B, H] initial state; None for zeros.
+
+    Under autocast the products run in the autocast type; gates and states stay in the type of `gates_x`.
+
+    Returns:
+        (h [T, B, H], c_T [B, H]).
+    """
+    device_type = gates_x.device.type
+    autocast = torch.is_autocast_enabled(device_type)
+    product_dtype = torch.get_autocast_dtype(device_type) if autocast else w_h.dtype
+    with torch.autocast(device_type, enabled=False):
+        return _LSTMSequence.apply(gates_x, w_h, h0, c0, product_dtype)
+
+
+def lstm_step(gates_x: Tensor, w_h: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """One step without gradient, for decoding: gates_x [B, 4H] (kept), h, c [B, H] → the new (h, c)."""
+    gates = torch.addmm(gates_x, h, w_h)
+    new_h, new_c = torch.empty_like(h), torch.empty_like(c)
+    _update_state(gates, c, new_h, new_c)
+    return new_h, new_c
+
+
+def _update_state(gates: Tensor, c_before: Tensor, h: Tensor, c: Tensor) -> None:
+    """Activate `gates` [B, 4H] in place and write the new state into h, c [B, H]."""
+    width = c.shape[-1]
+    gates[:, : 2 * width].sigmoid_()
+    gates[:, 2 * width : 3 * width].tanh_()
+    gates[:, 3 * width :].sigmoid_()
+    i, f, g, o = gates.chunk(4, dim=1)
+    torch.mul(f, c_before, out=c)
+    c.addcmul_(i, g)
+    torch.tanh(c, out=h)
+    h.mul_(o)
+
+
+def _gate_gradients(gates: Tensor, dh: Tensor, dc: Tensor, c: Tensor, c_before: Tensor) -> None:
+    """Undo `_update_state`: activated `gates` become gate gradients, `dc` that of the state before, in place.
+
+    Args:
+        gates: [B, 4H] activated gates of the step.
+        dh: [B, H] gradient of h_t.
+        dc: [B, H] gradient of c_t from later steps.
+        c, c_before: [B, H] c_t and c_{t-1}.
+    """
+    i, f, g, o = gates.chunk(4, dim=1)
+    tanh_c = torch.tanh(c)
+    dc += torch.ops.aten.tanh_backward(dh * o, tanh_c)
+    di, df, dg = dc * g, dc * c_before, dc * i
+    dc *= f
+    torch.ops.aten.sigmoid_backward.grad_input(dh * tanh_c, o, grad_input=o)
+    torch.ops.aten.tanh_backward.grad_input(dg, g, grad_input=g)
+    torch.ops.aten.sigmoid_backward.grad_input(df, f, grad_input=f)
+    torch.ops.aten.sigmoid_backward.grad_input(di, i, grad_input=i)
+
+
+class _LSTMSequence(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        gates_x: Tensor,
+        w_h: Tensor,
+        h0: Tensor | None,
+        c0: Tensor | None,
+        product_dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:
+        steps, batch, width = gates_x.shape[0], gates_x.shape[1], w_h.shape[0]
+        gates, w = gates_x.contiguous(), w_h.to(product_dtype)
+        h, c = gates.new_empty(2, steps + 1, batch, width)
+        h[0] = 0 if h0 is None else h0
+        c[0] = 0 if c0 is None else c0
+        for t in range(steps):
+            if t > 0 or h0 is not None:
+                _add_product(gates[t], h[t].to(product_dtype), w)
+            _update_state(gates[t], c[t], h[t + 1], c[t + 1])
+        ctx.save_for_backward(gates, w_h, h, c)
+        ctx.product_dtype = product_dtype
+        ctx.starts_at_zero = h0 is None
+        return h[1:], c[steps]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dh_all: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        gates, w_h, h, c = ctx.saved_tensors
+        steps, dtype = gates.shape[0], ctx.product_dtype
+        w = w_h.to(dtype).t()
+        dc, dh = dc_last.clone(), dh_all[-1]
+        for t in reversed(range(steps)):
+            _gate_gradients(gates[t], dh, dc, c[t + 1], c[t])
+            if t > 0:
+                dh = (
+                    torch.addmm(dh_all[t - 1], gates[t], w)
+                    if dtype == gates.dtype
+                    else (dh_all[t - 1] + gates[t].to(dtype) @ w)
+                )
+        first = 1 if ctx.starts_at_zero else 0  # h_0 = 0 adds nothing to the gradient of W_h
+        dw = h[first:steps].flatten(0, 1).to(dtype).t() @ gates[first:].flatten(0, 1).to(dtype)
+        dh0 = None if ctx.starts_at_zero else (gates[0].to(dtype) @ w).to(gates.dtype)
+        return gates, dw.to(w_h.dtype), dh0, dc if ctx.needs_input_grad[3] else None, None
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a b, also when a and b are of a lower precision than `total`."""
+    if a.dtype == total.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b

@@ -1,0 +1,91 @@
+import pytest
+import torch
+from torch import nn
+
+from kikibouba.nn.lstm import LSTMLayer, lstm_sequence, lstm_step
+
+
+def random_inputs(steps=5, batch=3, width=4, dtype=torch.float64):
+    g = torch.Generator().manual_seed(0)
+    shapes = [(steps, batch, 4 * width), (width, 4 * width), (batch, width), (batch, width)]
+    return [torch.randn(s, generator=g, dtype=dtype).requires_grad_() for s in shapes]
+
+
+def test_equals_torch_lstm():
+    gates_x, w_h, h0, c0 = random_inputs()
+    reference = nn.LSTM(16, 4, dtype=torch.float64)
+    with torch.no_grad():
+        reference.weight_ih_l0.copy_(torch.eye(16))
+        reference.weight_hh_l0.copy_(w_h.T)
+        reference.bias_ih_l0.zero_()
+        reference.bias_hh_l0.zero_()
+    expected, (_, expected_c) = reference(gates_x, (h0[None], c0[None]))
+    h, c = lstm_sequence(gates_x.clone(), w_h, h0, c0)
+    torch.testing.assert_close(h, expected)
+    torch.testing.assert_close(c, expected_c[0])
+
+
+def test_gradients_equal_finite_differences():
+    inputs = random_inputs(steps=3, batch=2, width=3)
+    assert torch.autograd.gradcheck(lambda g, w, h, c: lstm_sequence(g.clone(), w, h, c), inputs)
+    assert torch.autograd.gradcheck(lambda g, w: lstm_sequence(g.clone(), w), inputs[:2])
+
+
+def test_without_initial_state_is_zero_state():
+    gates_x, w_h, h0, _ = random_inputs()
+    zeros = torch.zeros_like(h0)
+    torch.testing.assert_close(
+        lstm_sequence(gates_x.clone(), w_h), lstm_sequence(gates_x.clone(), w_h, zeros, zeros)
+    )
+
+
+def test_steps_equal_sequence():
+    gates_x, w_h, h, c = (x.detach() for x in random_inputs(dtype=torch.float32))
+    expected, expected_c = lstm_sequence(gates_x.clone(), w_h, h, c)
+    for t in range(len(gates_x)):
+        h, c = lstm_step(gates_x[t], w_h, h, c)
+        torch.testing.assert_close(h, expected[t])
+    torch.testing.assert_close(c, expected_c)
+
+
+def test_inputs_that_share_memory_are_not_overwritten():
+    gates_x, w_h, _, _ = (x.detach() for x in random_inputs())
+    one_step = gates_x[:1]
+    h, _ = lstm_sequence(one_step.expand(4, -1, -1), w_h)
+    torch.testing.assert_close(h, lstm_sequence(one_step.repeat(4, 1, 1), w_h)[0])
+    torch.testing.assert_close(one_step, gates_x[:1])
+
+
+def test_second_backward_pass_is_an_error_not_a_wrong_gradient():
+    gates_x, w_h, _, _ = random_inputs()
+    h, _ = lstm_sequence(gates_x.clone(), w_h)
+    h.sum().backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        h.sum().backward()
+
+
+def test_bf16_products_keep_float32_states_and_nearby_gradients():
+    gates_x, w_h, h0, c0 = random_inputs(steps=8, batch=16, width=32, dtype=torch.float32)
+    w_h = (w_h.detach() / 8).requires_grad_()
+
+    def run():
+        h, _ = lstm_sequence(gates_x.clone(), w_h, h0, c0)
+        return h, *torch.autograd.grad(h.square().sum(), [gates_x, w_h, h0, c0])
+
+    exact = run()
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = run()
+    for a, b in zip(exact, rounded, strict=True):
+        assert b.dtype == torch.float32
+        assert (a - b).norm() < 0.02 * a.norm()
+
+
+def test_layer_starts_as_the_original_does():
+    layer = LSTMLayer(90, 64)
+    limit = (6 / (90 + 64 + 256)) ** 0.5
+    for w in (layer.w_x, layer.w_h):
+        assert 0.98 * limit < w.abs().max() <= limit
+    assert not layer.bias.any()
+    bias = layer.run_time_bias().view(4, 64)
+    assert (bias[1] == 1).all()
+    assert not bias[[0, 2, 3]].any()
