@@ -1,0 +1,222 @@
+"""Drum patterns as labels on a grid of sixteenths, the way MusicVAE sees them.
+
+A label is a set of drums that are struck together: bit c is set where drum class c is hit, so 9 classes give 512
+labels and 0 is silence. The encoder sees the bits themselves and one more that says "nothing is hit" (its `roll`).
+
+Follows the original code: drum notes of all instruments form one pattern, pitches outside the table are ignored, a
+silence of a bar or more ends the pattern, a window of `bars` bars slides over it bar by bar, repetitions are dropped
+within each piece of constant tempo and meter. Examples come in the order of the music (the original's in the order of
+a hash table), and all of them (the original keeps 5 a file).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from kikibouba.data.midi import read_midi
+from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes, quantize, split_on_time_changes
+from kikibouba.data.windows import find_phrases, slice_bars, unique_rows
+from kikibouba.errors import KikiboubaError
+
+if TYPE_CHECKING:
+    from kikibouba.data.artifacts import Tune
+
+QUARTERS_PER_BAR = 4
+VELOCITY, INSTRUMENT = 80, 9
+"""Of decoded notes"""
+
+REDUCED = (
+    (36, 35),  # kick
+    (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),  # snare, and whatever clicks or claps
+    (42, 44, 54, 68, 69, 70, 71, 73, 78, 80, 22),  # closed hi-hat
+    (46, 67, 72, 74, 79, 81, 26),  # open hi-hat
+    (45, 29, 41, 43, 61, 64, 84),  # low tom
+    (48, 47, 60, 63, 77, 86, 87),  # mid tom
+    (50, 30, 62, 76, 83),  # high tom
+    (49, 52, 55, 57, 58),  # crash
+    (51, 53, 59, 82),  # ride
+)
+"""Pitches of each of the nine classes; the first is the one a decoded hit gets."""
+
+REDUCED_2018 = (
+    REDUCED[0],
+    REDUCED[1],
+    REDUCED[2][:-1],
+    REDUCED[3][:-1],
+    (45, 29, 41, 61, 64, 84),
+    REDUCED[5],
+    (50, 30, 43, 62, 76, 83),
+    (49, 55, 57, 58),
+    (51, 52, 53, 59, 82),
+)
+"""The table as it was until April 2019: what magenta.js uses, and what the drum models published in 2018 learned."""
+
+ROLAND = (
+    (36,),
+    (38, 37, 40),
+    (42, 22, 44),
+    (46, 26),
+    (43, 58),
+    (47, 45),
+    (50, 48),
+    (49, 52, 55, 57),
+    (51, 53, 59),
+)
+"""The pads of the electronic kit on which the Groove MIDI Dataset was played."""
+
+FULL = tuple((pitch,) for pitches in REDUCED_2018 for pitch in pitches)
+"""61 classes of one pitch each."""
+
+PITCH_CLASSES = {"reduced": REDUCED, "reduced_2018": REDUCED_2018, "roland": ROLAND}
+
+
+@dataclass(frozen=True)
+class DrumsRepresentation:
+    """What a drum example is. Arrays are labels [steps] uint16."""
+
+    kind: ClassVar[str] = "drums"
+
+    bars: int = 2
+    pitch_classes: Literal["reduced", "reduced_2018", "roland"] = "reduced"
+    gap_bars: float = 1.0
+    """A silence of this many bars ends a pattern; 0: none does."""
+    max_bars: int | None = 100
+    """Longer patterns are cut."""
+    add_end_token: bool = False
+    """Ends every example with one more label, the last of the vocabulary."""
+    max_windows: int | None = None
+    """At most this many examples a file, the first ones."""
+    steps_per_quarter: int = 4
+
+    def __post_init__(self) -> None:
+        if self.bars < 1 or self.steps_per_quarter < 1:
+            raise KikiboubaError("bars and steps_per_quarter must be at least 1")
+        if 0 < self.gap_bars < 1 or self.gap_bars < 0:
+            raise KikiboubaError("gap_bars must be 0 (silence ends no pattern) or at least 1")
+
+    @property
+    def classes(self) -> tuple[tuple[int, ...], ...]:
+        """MIDI pitches of each drum class."""
+        return PITCH_CLASSES[self.pitch_classes]
+
+    @property
+    def steps_per_bar(self) -> int:
+        """16 sixteenths"""
+        return self.steps_per_quarter * QUARTERS_PER_BAR
+
+    @property
+    def steps(self) -> int:
+        """Length of an example."""
+        return self.bars * self.steps_per_bar + self.add_end_token
+
+    @property
+    def depth(self) -> int:
+        """Size of the vocabulary."""
+        return 2 ** len(self.classes) + self.add_end_token
+
+    def input_table(self) -> np.ndarray:
+        """[depth, classes + 1] float32: what an encoder sees of each label: its bits, and 1 if there are none.
+
+        An end token has a column of its own, before the last.
+        """
+        count = len(self.classes) + self.add_end_token
+        labels = np.arange(2 ** len(self.classes))
+        if self.add_end_token:
+            labels = np.append(labels, 2 ** len(self.classes))
+        bits = labels[:, None] >> np.arange(count) & 1
+        return np.column_stack([bits, labels == 0]).astype(np.float32)
+
+    def read(self, path: Path) -> list[NoteSequence]:
+        """The piece in a MIDI file.
+
+        Raises:
+            KikiboubaError: the file is broken, or holds no drum pattern; names the rule that rejected it.
+        """
+        sequence = read_midi(path)
+        if not self.windows(sequence):
+            raise KikiboubaError(f"{path}: no drum pattern: {self._why_none(sequence)}")
+        return [sequence]
+
+    def windows(self, item: NoteSequence) -> list[np.ndarray]:
+        """All examples of a piece, labels [steps] uint16 each, in order of time."""
+        found = [self._windows_of_piece(piece) for piece in split_on_time_changes(item)]
+        return [row for rows in found for row in rows][: self.max_windows]
+
+    def _windows_of_piece(self, piece: NoteSequence) -> np.ndarray:
+        empty = np.zeros((0, self.steps), np.uint16)
+        bit = self._bit_of_pitch()
+        notes = piece.notes
+        in_range = notes["is_drum"] & (notes["velocity"] > 0) & (notes["pitch"] >= 0) & (notes["pitch"] < 128)
+        notes = notes[in_range]
+        notes = notes[bit[notes["pitch"]] > 0]
+        if not len(notes):
+            return empty
+        try:
+            quantized = quantize(NoteSequence(notes, piece.tempos, piece.time_signatures), self.steps_per_quarter)
+        except KikiboubaError:
+            return empty
+        if quantized.steps_per_bar != self.steps_per_bar:
+            return empty
+        start, which = np.unique(quantized.q_start, return_inverse=True)
+        hits = np.zeros(len(start), np.uint16)
+        np.bitwise_or.at(hits, which, bit[notes["pitch"]])
+        one_part = np.zeros(len(start), np.int64)
+        phrases = find_phrases(one_part, start, start + 1, self.steps_per_bar, self.gap_bars, self.max_bars)
+        line = np.zeros(int(phrases.bars.sum()) * self.steps_per_bar, np.uint16)
+        on = phrases.room > 0
+        line[phrases.position[on]] = hits[on]
+        rows = slice_bars(line, phrases, self.bars, self.steps_per_bar)
+        if self.add_end_token:
+            rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=self.depth - 1)
+        return unique_rows(rows)
+
+    def _bit_of_pitch(self) -> np.ndarray:
+        """[128] uint16: the bit of each pitch's class, 0 for pitches that are in none."""
+        bit = np.zeros(128, np.uint16)
+        for c, pitches in enumerate(self.classes):
+            bit[list(pitches)] = 1 << c
+        return bit
+
+    def _why_none(self, sequence: NoteSequence) -> str:
+        return "no usable notes"
+
+    def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The pattern itself: the original varies drums in no way."""
+        return array
+
+    def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(x [B, steps] int64, lengths [B] int64)."""
+        x = np.stack(arrays).astype(np.int64)
+        return x, np.full(len(x), x.shape[1], np.int64)
+
+    def split_batch(self, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+        """Decoded labels [B, T] → one array [length] uint16 each."""
+        return [row[:length].astype(np.uint16) for row, length in zip(x, lengths, strict=True)]
+
+    def to_artifact(self, array: np.ndarray) -> "Tune":
+        """The pattern as a tune at 120 quarters a minute."""
+        from kikibouba.data.artifacts import Tune
+
+        return Tune(self.to_sequence(array))
+
+    def to_sequence(self, array: np.ndarray) -> NoteSequence:
+        """Labels [T] → drum notes of one step each, the first pitch of every class that is hit."""
+        labels = np.asarray(array, np.int64)
+        if self.add_end_token:
+            labels = labels[: np.append(np.flatnonzero(labels == self.depth - 1), len(labels))[0]]
+        step, c = np.nonzero(labels[:, None] >> np.arange(len(self.classes)) & 1)
+        pitch = np.array([pitches[0] for pitches in self.classes])[c]
+        seconds = 60.0 / DEFAULT_QPM / self.steps_per_quarter
+        notes = make_notes(pitch, step * seconds, (step + 1) * seconds, VELOCITY, INSTRUMENT, 0, True)
+        return NoteSequence(
+            notes=notes,
+            tempos=np.array([[0.0, DEFAULT_QPM]]),
+            total_time=float(notes["end"].max(initial=0.0)),
+        )
+
+    def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """Perceptual measures [n]."""
+        raise NotImplementedError

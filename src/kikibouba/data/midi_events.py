@@ -1,0 +1,222 @@
+"""The bytes of a Standard MIDI File as arrays of events.
+
+A MIDI track is a chain: where an event starts is known only once the one before it has been read. What *can* be known
+of every byte at once is where the next event would start if one started here. So numpy answers that question for all
+positions, a short loop follows the chain, and numpy decodes the events that lie on it. This is some four times
+faster than reading event by event in Python, and unlike a library that returns paired notes it keeps every event in
+the order of the file, which pretty_midi's rule for pairing notes depends on (see `midi.py`).
+"""
+
+import struct
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+from kikibouba.errors import KikiboubaError
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+
+META, SYSEX, SYSEX_CONTINUED = 0xFF, 0xF0, 0xF7
+_SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1, 0xF6: 0, 0xF8: 0, 0xFA: 0, 0xFB: 0, 0xFC: 0, 0xFE: 0}
+_TEMPO, _TIME_SIGNATURE, _KEY_SIGNATURE, _TRACK_NAME = 0x51, 0x58, 0x59, 0x03
+
+_AFTER_STATUS = np.zeros(256, np.int32)
+"""Bytes from the status byte to the next event, for channel events with two data bytes; 0: look closer."""
+_AFTER_STATUS[:0x80] = 2  # no status byte: the last one still runs, and this is the first of two data bytes
+_AFTER_STATUS[0x80:0xC0] = 3
+_AFTER_STATUS[0xE0:0xF0] = 3
+
+
+@dataclass
+class Track:
+    """The channel events of one track, in the order of the file, and its metadata."""
+
+    tick: np.ndarray
+    """[N] int64: absolute tick"""
+    status: np.ndarray
+    """[N] uint8: kind of event in the upper four bits, channel in the lower"""
+    data1: np.ndarray
+    """[N] uint8: pitch, controller or program"""
+    data2: np.ndarray
+    """[N] uint8: velocity or value"""
+    meta: list[tuple[int, int, int, bytes]]
+    """(number of channel events before it, tick, type, payload) of tempo, signature and track name events"""
+
+
+@dataclass
+class Header:
+    """What the first chunk says."""
+
+    tracks: int
+    ticks_per_quarter: int
+    """0 when the file counts in film frames"""
+    ticks_per_second: float
+    """0.0 when the file counts in quarters"""
+
+
+def decode(data: bytes) -> tuple[Header, list[Track]]:
+    """All tracks of a MIDI file of format 0, 1 or 2.
+
+    Raises:
+        KikiboubaError: the bytes are no MIDI file, or a broken one; says where and how.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise KikiboubaError(f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read")
+    header, position = _read_header(data)
+    octets = np.frombuffer(data + bytes(8), np.uint8)
+    delta_length, following = _speculate(octets)
+    tracks = []
+    while len(tracks) < header.tracks:
+        if position + 8 > len(data):
+            raise KikiboubaError(f"the header announces {header.tracks} tracks, the file ends after {len(tracks)}")
+        kind, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "big")
+        start, position = position + 8, position + 8 + size
+        if position > len(data):
+            missing = position - len(data)
+            raise KikiboubaError(f"the chunk {kind!r} at byte {start - 8} lacks {missing} of its {size} bytes")
+        if kind == b"MTrk":
+            chain = _follow(data, memoryview(following), start, position, len(tracks))
+            tracks.append(_decode_track(data, octets, delta_length, chain, len(tracks)))
+    return header, tracks
+
+
+def _read_header(data: bytes) -> tuple[Header, int]:
+    """The header and where the next chunk starts."""
+    if not data:
+        raise KikiboubaError("the file is empty")
+    if data[:4] != b"MThd":
+        raise KikiboubaError(f"not a MIDI file: it starts with {data[:4]!r} and should start with b'MThd'")
+    if len(data) < 14:
+        raise KikiboubaError("the file ends inside its header")
+    size, _, tracks, division = struct.unpack(">IHHH", data[4:14])
+    if not 6 <= size <= len(data) - 8:
+        raise KikiboubaError(f"the header claims to be {size} bytes long")
+    if tracks == 0:
+        raise KikiboubaError("the header announces 0 tracks")
+    if division == 0:
+        raise KikiboubaError("the header says 0 ticks per quarter note")
+    if division < 0x8000:
+        return Header(tracks, division, 0.0), 8 + size
+    frames, ticks_per_frame = 0x100 - (division >> 8), division & 0xFF
+    if frames not in (24, 25, 29, 30) or ticks_per_frame == 0:
+        raise KikiboubaError(f"the header says {ticks_per_frame} ticks in each of {frames} frames a second")
+    frames_per_second = 30_000 / 1001 if frames == 29 else float(frames)
+    return Header(tracks, 0, frames_per_second * ticks_per_frame), 8 + size
+
+
+def _speculate(octets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every byte, as if an event started there: the bytes of its delta time, and where the next event starts.
+
+    The second is 0 where numpy alone cannot tell: at meta, system and one-data-byte events.
+    """
+    more = octets >= 0x80
+    length = np.ones(len(octets), np.int32)
+    run = more.copy()
+    for shift in (1, 2, 3):  # a delta time has at most four bytes, of which all but the last have the high bit
+        length += run
+        run[:-shift] &= more[shift:]
+        run[-shift:] = False
+    status_at = np.minimum(np.arange(len(octets), dtype=np.int32) + length, len(octets) - 1)
+    after = _AFTER_STATUS[octets][status_at]
+    return length, np.where(after > 0, status_at + after, 0)
+
+
+def _follow(data: bytes, following: memoryview, start: int, end: int, track: int) -> list[int]:
+    """Where the events of the track in data[start:end] start."""
+    chain: list[int] = []
+    position, one_data_byte = start, False
+    while position < end:
+        if not one_data_byte:
+            while after := following[position]:
+                chain.append(position)
+                position = after
+        if position >= end:  # the loop above looks at no end: cut off what it saw of the next chunk
+            del chain[bisect_left(chain, end) :]
+            position = int(following[chain[-1]]) if chain else start
+            break
+        chain.append(position)
+        position, one_data_byte = _step(data, position, one_data_byte, track)
+    if position != end or not chain:
+        what = "is empty" if not chain else "ends inside an event"
+        raise KikiboubaError(f"track {track} {what}: the file is truncated or damaged")
+    return chain
+
+
+def _step(data: bytes, position: int, one_data_byte: bool, track: int) -> tuple[int, bool]:
+    """The start of the next event, by looking at this one; and whether the running status has one data byte."""
+    at, _ = _variable_length(data, position)
+    status = data[at] if at < len(data) else 0
+    if status < 0x80:
+        return at + (1 if one_data_byte else 2), one_data_byte
+    if status < 0xF0:
+        one_data_byte = status in range(0xC0, 0xE0)
+        return at + (2 if one_data_byte else 3), one_data_byte
+    if status in (META, SYSEX, SYSEX_CONTINUED):
+        payload, size = _variable_length(data, at + (2 if status == META else 1))
+        return payload + size, one_data_byte
+    if status not in _SYSTEM_DATA_BYTES:
+        raise KikiboubaError(f"track {track} has the undefined status byte {status:#x} at byte {at}")
+    return at + 1 + _SYSTEM_DATA_BYTES[status], one_data_byte
+
+
+def _variable_length(data: bytes, position: int) -> tuple[int, int]:
+    """(position after it, value) of a number of up to four bytes with seven bits each."""
+    value = 0
+    for octet in data[position : position + 4]:
+        position += 1
+        value = value << 7 | octet & 0x7F
+        if octet < 0x80:
+            return position, value
+    raise KikiboubaError(f"byte {position} should end a number of at most four bytes: the file is damaged")
+
+
+def _decode_track(
+    data: bytes, octets: np.ndarray, delta_length: np.ndarray, chain: list[int], track: int
+) -> Track:
+    start = np.array(chain, np.int64)
+    length = delta_length[start]
+    delta = (octets[start] & 0x7F).astype(np.int64)
+    for k in (1, 2, 3):
+        longer = length > k
+        if not longer.any():
+            break
+        delta[longer] = delta[longer] << 7 | octets[start[longer] + k] & 0x7F
+    tick = np.cumsum(delta)
+    at = start + length
+    status = octets[at]
+    special = status >= 0xF0
+    meta = _collect_meta(data, at, tick, special) if special.any() else []
+    keep = ~special
+    at, tick, status = at[keep], tick[keep], status[keep]
+    explicit = status >= 0x80
+    if not explicit.all():
+        if not explicit[0]:
+            raise KikiboubaError(f"track {track} starts with data bytes that belong to no event")
+        status = status[np.maximum.accumulate(np.where(explicit, np.arange(len(status)), 0))]
+    at = at + explicit
+    data1, data2 = octets[at], octets[at + 1]
+    has_two = (status < 0xC0) | (status >= 0xE0)
+    if ((data1 | (data2 * has_two)) >= 0x80).any():
+        raise KikiboubaError(f"track {track} has a data byte over 127: the file is damaged")
+    return Track(tick, status, data1, data2, meta)
+
+
+def _collect_meta(
+    data: bytes, at: np.ndarray, tick: np.ndarray, special: np.ndarray
+) -> list[tuple[int, int, int, bytes]]:
+    """The meta events that matter here, each with the number of channel events before it."""
+    found = []
+    index = np.flatnonzero(special)
+    for seen, i in enumerate(index.tolist()):
+        position = int(at[i])
+        if data[position] != META or data[position + 1] not in (
+            _TEMPO,
+            _TIME_SIGNATURE,
+            _KEY_SIGNATURE,
+            _TRACK_NAME,
+        ):
+            continue
+        payload, size = _variable_length(data, position + 2)
+        found.append((i - seen, int(tick[i]), data[position + 1], data[payload : payload + size]))
+    return found

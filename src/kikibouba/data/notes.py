@@ -1,0 +1,224 @@
+"""`NoteSequence`: a piece of music as one structured array of notes plus its tempo, meter and key changes.
+
+The field names and the rules for splitting and quantising are those of Magenta's NoteSequence, so that the arrays
+derived from it are the same. Times are seconds; drums are notes with `is_drum`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from kikibouba.errors import KikiboubaError
+
+NOTE_DTYPE = np.dtype(
+    [
+        ("pitch", "i2"),  # 0..127, 60 = middle C
+        ("velocity", "i2"),  # 1..127
+        ("start", "f8"),  # seconds
+        ("end", "f8"),  # seconds
+        ("instrument", "i2"),  # 0, 1, …: one for each (track, channel, program) of the file
+        ("program", "i2"),  # 0..127, General MIDI
+        ("is_drum", "?"),
+    ]
+)
+
+DEFAULT_QPM = 120.0
+DEFAULT_METER = (4, 4)
+
+
+def _table(columns: int) -> np.ndarray:
+    return np.zeros((0, columns), np.float64)
+
+
+@dataclass
+class NoteSequence:
+    """A piece of music. All functions on it are pure: they return a new one."""
+
+    notes: np.ndarray = field(default_factory=lambda: np.zeros(0, NOTE_DTYPE))
+    """[N] NOTE_DTYPE"""
+    tempos: np.ndarray = field(default_factory=lambda: _table(2))
+    """[K, 2] float64: (time in s, quarter notes a minute), in order of time; none means 120"""
+    time_signatures: np.ndarray = field(default_factory=lambda: _table(3))
+    """[K, 3] float64: (time in s, numerator, denominator), in order of time; none means 4/4"""
+    key_signatures: np.ndarray = field(default_factory=lambda: _table(3))
+    """[K, 3] float64: (time in s, key 0..11 from C, mode 0 major or 1 minor)"""
+    total_time: float = 0.0
+    """seconds; at least the end of the last note when read from a file"""
+    ticks_per_quarter: int = 220
+    instrument_names: tuple[str, ...] = ()
+    """by instrument; "" where the file gives none"""
+
+
+@dataclass
+class QuantizedSequence:
+    """A sequence of one tempo and one meter on a grid of steps."""
+
+    notes: np.ndarray
+    """[N] NOTE_DTYPE, as they were"""
+    q_start: np.ndarray
+    """[N] int64, step of the onset"""
+    q_end: np.ndarray
+    """[N] int64, > q_start"""
+    total_steps: int
+    steps_per_quarter: int
+    steps_per_bar: float
+    """not an integer in, say, 7/32"""
+
+
+def make_notes(
+    pitch: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    velocity: np.ndarray | int = 80,
+    instrument: np.ndarray | int = 0,
+    program: np.ndarray | int = 0,
+    is_drum: np.ndarray | bool = False,
+) -> np.ndarray:
+    """Columns [N] (or one value for all) → notes [N] NOTE_DTYPE."""
+    notes = np.empty(len(pitch), NOTE_DTYPE)
+    columns = (pitch, velocity, start, end, instrument, program, is_drum)
+    for name, column in zip(NOTE_DTYPE.names or (), columns, strict=True):
+        notes[name] = column
+    return notes
+
+
+def quantize(sequence: NoteSequence, steps_per_quarter: int = 4) -> QuantizedSequence:
+    """Snap notes to a grid of `steps_per_quarter`, halves rounded up; a note lasts at least one step.
+
+    Raises:
+        KikiboubaError: the tempo or the meter changes (see `split_on_time_changes`), the meter's denominator is
+            no power of two or its numerator 0, or a note has a negative time.
+    """
+    numerator, denominator = _only_meter(sequence)
+    qpm = _only_tempo(sequence)
+    steps_per_second = steps_per_quarter * qpm / 60.0
+    q_start = _to_steps(sequence.notes["start"], steps_per_second)
+    q_end = _to_steps(sequence.notes["end"], steps_per_second)
+    q_end += q_end == q_start
+    if (q_start < 0).any() or (q_end < 0).any():
+        raise KikiboubaError("a note has a negative time")
+    total = max(int(sequence.total_time * steps_per_second + 0.5), int(q_end.max(initial=0)))
+    steps_per_bar = steps_per_quarter * (4.0 / denominator * numerator)
+    return QuantizedSequence(sequence.notes, q_start, q_end, total, steps_per_quarter, steps_per_bar)
+
+
+def _to_steps(seconds: np.ndarray, steps_per_second: float) -> np.ndarray:
+    return (seconds * steps_per_second + 0.5).astype(np.int64)
+
+
+def _only_meter(sequence: NoteSequence) -> tuple[int, int]:
+    meters = [(int(n), int(d)) for _, n, d in sequence.time_signatures.tolist()]
+    if not meters:
+        return DEFAULT_METER
+    implied = [DEFAULT_METER] if sequence.time_signatures[0, 0] != 0 else []
+    if len({*implied, *meters}) > 1:
+        names = ", ".join(f"{n}/{d}" for n, d in dict.fromkeys([*implied, *meters]))
+        raise KikiboubaError(f"the meter changes ({names}); split the sequence first")
+    numerator, denominator = meters[0]
+    if denominator < 1 or denominator & (denominator - 1):
+        raise KikiboubaError(f"the meter {numerator}/{denominator} has a denominator that is no power of two")
+    if numerator == 0:
+        raise KikiboubaError(f"the meter {numerator}/{denominator} has no beats")
+    return numerator, denominator
+
+
+def _only_tempo(sequence: NoteSequence) -> float:
+    tempos = sequence.tempos[:, 1].tolist()
+    if not tempos:
+        return DEFAULT_QPM
+    implied = [DEFAULT_QPM] if sequence.tempos[0, 0] != 0 else []
+    if len({*implied, *tempos}) > 1:
+        raise KikiboubaError(f"the tempo changes ({len(tempos)} tempos); split the sequence first")
+    return tempos[0]
+
+
+def split_on_time_changes(sequence: NoteSequence) -> list[NoteSequence]:
+    """Cut a sequence wherever its tempo or meter really changes, each part shifted to start at 0.
+
+    A note belongs to the part it starts in; what sounds beyond that part's end is lost. A part's `total_time` is the
+    end of its last note. Before the first change 120 quarters a minute and 4/4 hold.
+    """
+    changes = [(t, 0, (n, d)) for t, n, d in sequence.time_signatures.tolist()]
+    changes += [(t, 1, (qpm,)) for t, qpm in sequence.tempos.tolist()]
+    changes = sorted((c for c in changes if c[0] < sequence.total_time), key=lambda change: change[0])
+    current: list[tuple[float, ...]] = [DEFAULT_METER, (DEFAULT_QPM,)]
+    times = [0.0]
+    for time, which, value in changes:
+        if value != current[which]:
+            current[which] = value
+            if time > times[-1]:
+                times.append(time)
+    if sequence.total_time > times[-1]:
+        times.append(sequence.total_time)
+    return [_extract(sequence, a, b) for a, b in zip(times[:-1], times[1:], strict=True)]
+
+
+def _extract(sequence: NoteSequence, start: float, end: float) -> NoteSequence:
+    """The part [start, end) of a sequence, in order of onset, with the tempo, meter and key in force at its start."""
+    notes = sequence.notes
+    notes = notes[(notes["start"] >= start) & (notes["start"] < end)]
+    if (notes["start"][1:] < notes["start"][:-1]).any():
+        notes = notes[np.argsort(notes["start"], kind="stable")]
+    notes = notes.copy()
+    notes["start"] -= start
+    notes["end"] = np.minimum(notes["end"], end) - start
+    return replace(
+        sequence,
+        notes=notes,
+        tempos=_state_between(sequence.tempos, start, end),
+        time_signatures=_state_between(sequence.time_signatures, start, end),
+        key_signatures=_state_between(sequence.key_signatures, start, end),
+        total_time=float(notes["end"].max(initial=0.0)),
+    )
+
+
+def _state_between(table: np.ndarray, start: float, end: float) -> np.ndarray:
+    """The rows of [start, end) shifted to 0, the last one at or before the start moved to 0."""
+    before = np.flatnonzero(table[:, 0] <= start)[-1:]
+    inside = np.flatnonzero((table[:, 0] > start) & (table[:, 0] < end))
+    rows = table[np.concatenate([before, inside])].copy()
+    rows[:, 0] = np.maximum(rows[:, 0] - start, 0.0)
+    return rows
+
+
+def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
+    """Shift all notes but drums, and the keys; notes that leave 0..127 are dropped."""
+    notes = sequence.notes.copy()
+    notes["pitch"] += np.where(notes["is_drum"], 0, semitones).astype(np.int16)
+    notes = notes[(notes["pitch"] >= 0) & (notes["pitch"] <= 127)]
+    keys = sequence.key_signatures.copy()
+    keys[:, 1] = (keys[:, 1] + semitones) % 12
+    return replace(sequence, notes=notes, key_signatures=keys, total_time=float(notes["end"].max(initial=0.0)))
+
+
+def concatenate(sequences: Sequence[NoteSequence], seconds: Sequence[float] | None = None) -> NoteSequence:
+    """One sequence after the other.
+
+    Args:
+        sequences: at least one; tempos and meters that repeat are kept once.
+        seconds: how long each part lasts; its `total_time` where not given.
+    """
+    if not sequences:
+        raise KikiboubaError("there is nothing to concatenate")
+    lengths = [s.total_time for s in sequences] if seconds is None else list(seconds)
+    offsets = np.concatenate([[0.0], np.cumsum(lengths)]).tolist()
+    notes = [s.notes.copy() for s in sequences]
+    for part, offset in zip(notes, offsets, strict=False):
+        part["start"] += offset
+        part["end"] += offset
+    return replace(
+        sequences[0],
+        notes=np.concatenate(notes),
+        tempos=_joined([s.tempos for s in sequences], offsets),
+        time_signatures=_joined([s.time_signatures for s in sequences], offsets),
+        key_signatures=_joined([s.key_signatures for s in sequences], offsets),
+        total_time=offsets[-1],
+    )
+
+
+def _joined(tables: list[np.ndarray], offsets: list[float]) -> np.ndarray:
+    rows = np.concatenate([table + [o, *[0] * (table.shape[1] - 1)] for table, o in zip(tables, offsets, strict=False)])
+    changed = np.ones(len(rows), bool)
+    changed[1:] = (rows[1:, 1:] != rows[:-1, 1:]).any(axis=1)
+    return rows[changed]
