@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.sketch_rnn.config import Cell, ModelConfig
+from kikibouba.nn.hyper_lstm import HyperLSTM
+from kikibouba.nn.layer_norm_lstm import LayerNormLSTM
 from kikibouba.nn.mixture_density import log_density, sample_offsets, split_output
 from kikibouba.nn.recurrent_dropout_lstm import RecurrentDropoutLSTM, dropout_mask
 
@@ -80,12 +82,13 @@ class SketchRNN(nn.Module):
         steps = torch.arange(rows.shape[0], device=x.device)
         backwards = (lengths[None, :] - 1 - steps[:, None]).clamp(min=0)
         zero = x.new_zeros(x.shape[0], self.encoder_forward.state_size)
+        no_context = x.new_zeros(x.shape[0], 0)
         last = []
         for cell, time in (
             (self.encoder_forward, rows),
             (self.encoder_backward, rows.gather(0, backwards[:, :, None].expand(-1, -1, ROW))),
         ):
-            _, h, _ = cell(time, zero, zero, lengths, generator=generator)
+            _, h, _ = cell(time, zero, zero, lengths, no_context, generator)
             last.append(h[:, : self.config.enc_rnn_size])
         summary = torch.cat(last, 1)
         return self.mu(summary), self.log_variance(summary)
@@ -161,11 +164,11 @@ class SketchRNN(nn.Module):
         if self.training and config.input_dropout_keep < 1:
             # Dropout hits z anew at every step, so here z cannot be projected once for all of them.
             inputs, context = torch.cat([inputs, z.expand(inputs.shape[0], -1, -1)], -1), z[:, :0]
-            inputs = inputs * dropout_mask(inputs.shape, config.input_dropout_keep, z.device, generator)
+            inputs = inputs * dropout_mask(inputs.shape, config.input_dropout_keep, z, generator)
         h, c = self._start(z)
         hidden, _, _ = self.decoder(inputs, h, c, rows, context, generator)
         if self.training and config.output_dropout_keep < 1:
-            hidden = hidden * dropout_mask(hidden.shape, config.output_dropout_keep, z.device, generator)
+            hidden = hidden * dropout_mask(hidden.shape, config.output_dropout_keep, z, generator)
         return self.output(hidden)
 
     def _start(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -212,7 +215,7 @@ class SketchRNN(nn.Module):
         running = torch.ones(z.shape[0], dtype=torch.bool, device=z.device)
         lengths = torch.zeros(z.shape[0], dtype=torch.int64, device=z.device)
         (h, c), row = self._start(z), _start_row(z).repeat(z.shape[0], 1)
-        constant = self.decoder.constant(z, h)
+        constant = self.decoder.constant(z)
         for t in range(limit):
             h, c = self.decoder.step(row, h, c, constant)
             pen_logits, mixture = split_output(self.output(h[:, : self.config.dec_rnn_size]))
@@ -236,8 +239,11 @@ def build(config: ModelConfig, representation: object = None) -> SketchRNN:
     return SketchRNN(config)
 
 
-def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) -> RecurrentDropoutLSTM:
-    return RecurrentDropoutLSTM(input_size, hidden_size, config.recurrent_dropout_keep)
+def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) -> nn.Module:
+    keep = config.recurrent_dropout_keep
+    if kind == "hyper":
+        return HyperLSTM(input_size, hidden_size, keep, config.hyper_num_units, config.hyper_embedding_size)
+    return {"lstm": RecurrentDropoutLSTM, "layer_norm": LayerNormLSTM}[kind](input_size, hidden_size, keep)
 
 
 def _narrow_linear(in_features: int, out_features: int) -> nn.Linear:
