@@ -11,24 +11,40 @@ def random_inputs(steps=5, batch=3, width=4, dtype=torch.float64):
     return [torch.randn(s, generator=g, dtype=dtype).requires_grad_() for s in shapes]
 
 
-def test_equals_torch_lstm():
-    gates_x, w_h, h0, c0 = random_inputs()
-    reference = nn.LSTM(16, 4, dtype=torch.float64)
-    with torch.no_grad():
-        reference.weight_ih_l0.copy_(torch.eye(16))
-        reference.weight_hh_l0.copy_(w_h.T)
-        reference.bias_ih_l0.zero_()
-        reference.bias_hh_l0.zero_()
-    expected, (_, expected_c) = reference(gates_x, (h0[None], c0[None]))
-    h, c = lstm_sequence(gates_x.clone(), w_h, h0, c0)
-    torch.testing.assert_close(h, expected)
-    torch.testing.assert_close(c, expected_c[0])
+def torch_lstm(gates_x, w_h, h0, c0):
+    """The same recurrence by nn.LSTM, whose inputs are the gates."""
+    width = w_h.shape[0]
+    weights = [torch.eye(4 * width, dtype=w_h.dtype), w_h.T, *torch.zeros(2, 4 * width, dtype=w_h.dtype)]
+    names = ["weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"]
+    lstm = nn.LSTM(4 * width, width, dtype=w_h.dtype)
+    h, (_, c) = torch.func.functional_call(
+        lstm, dict(zip(names, weights, strict=True)), (gates_x, (h0[None], c0[None]))
+    )
+    return h, c[0]
 
 
-def test_gradients_equal_finite_differences():
-    inputs = random_inputs(steps=3, batch=2, width=3)
-    assert torch.autograd.gradcheck(lambda g, w, h, c: lstm_sequence(g.clone(), w, h, c), inputs)
-    assert torch.autograd.gradcheck(lambda g, w: lstm_sequence(g.clone(), w), inputs[:2])
+def test_values_and_gradients_equal_torch_lstm():
+    inputs = random_inputs()
+    results = []
+    for run in (torch_lstm, lstm_sequence):
+        h, c = run(inputs[0].clone(), *inputs[1:])
+        weight_h, weight_c = (
+            torch.linspace(-1, 1, h.numel()).view_as(h),
+            torch.linspace(1, 2, c.numel()).view_as(c),
+        )
+        results.append((h, c, *torch.autograd.grad((h * weight_h).sum() + (c * weight_c).sum(), inputs)))
+    for expected, got in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected)
+
+
+def test_gradients_without_initial_state_are_those_of_a_zero_state():
+    gates_x, w_h, h0, _ = random_inputs()
+    zeros = torch.zeros_like(h0)
+    expected, got = (
+        torch.autograd.grad(lstm_sequence(gates_x.clone(), w_h, *state)[0].square().sum(), [gates_x, w_h])
+        for state in ((zeros, zeros), ())
+    )
+    torch.testing.assert_close(got, expected)
 
 
 def test_without_initial_state_is_zero_state():

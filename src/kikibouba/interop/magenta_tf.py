@@ -55,7 +55,7 @@ def music_vae_from_tf(variables: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
 
 
 def music_vae_to_tf(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """The inverse of `music_vae_from_tf`: state_dict of a `MusicVAE` → float32 variables by TensorFlow name."""
+    """The inverse of `music_vae_from_tf`: a state_dict → float32 variables by TensorFlow name."""
     arrays = {key: value.detach().float().cpu().numpy() for key, value in state.items()}
     variables: dict[str, np.ndarray] = {}
     for theirs, ours in _DENSE_NAMES.items():

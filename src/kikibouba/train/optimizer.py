@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils import get_total_norm
 
 
 class TensorFlowAdam(torch.optim.Adam):
@@ -52,11 +53,12 @@ def clip_global_norm(params: Iterable[nn.Parameter], max_norm: float, zero_at: f
         The norm before clipping.
     """
     grads = [p.grad for p in params if p.grad is not None]
-    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))))
-    if not norm < zero_at:
-        torch._foreach_zero_(grads)
-    elif norm > max_norm:
-        torch._foreach_mul_(grads, max_norm / norm)
+    norm = float(get_total_norm(grads))
+    for grad in grads if not max_norm >= norm else []:
+        if norm < zero_at:
+            grad.mul_(max_norm / norm)
+        else:
+            grad.zero_()
     return norm
 
 
@@ -66,8 +68,8 @@ def clip_value(params: Iterable[nn.Parameter], limit: float) -> float:
     Returns:
         The global L2 norm before clipping, for the log.
     """
-    grads: list[Tensor] = [p.grad for p in params if p.grad is not None]
-    norm = float(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(grads))))
-    torch._foreach_clamp_min_(grads, -limit)
-    torch._foreach_clamp_max_(grads, limit)
+    grads = [p.grad for p in params if p.grad is not None]
+    norm = float(get_total_norm(grads))
+    for grad in grads:
+        grad.clamp_(-limit, limit)
     return norm
