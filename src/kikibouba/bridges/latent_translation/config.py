@@ -1,0 +1,85 @@
+"""Configurations of latent translation. No torch here."""
+
+from dataclasses import dataclass
+
+from kikibouba.config import Preset, TrainConfig
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One shared VAE over the latent spaces of several frozen bases. A weight of 0 removes its term."""
+
+    domains: tuple[str, ...] = ("sketch", "mel_2bar")
+    """Names of the bases, as `kikibouba.load` takes them."""
+    z_sizes: tuple[int, ...] = (128, 256)
+    """Latent size of each base; training fills it in."""
+    base_hashes: tuple[str, ...] = ()
+    """Weights hash of each base this bridge was trained on; training fills it in."""
+    attributes: tuple[tuple[str, ...], ...] = ()
+    """What should correspond: rows of one attribute name per domain. () = unsupervised."""
+    num_bins: int = 8
+    """Quantile bins (classes) per attribute."""
+
+    shared_size: int = 128
+    """d, the size of the shared latent z'."""
+    width: int = 256
+    layers: int = 4
+    adaptor_size: int = 256
+    """Common width that per-domain linear adaptors map to and from; 0 = none (all z_sizes must be equal)."""
+    gated: bool = True
+    """Gated mixing of the MLP with a linear shortcut; False = the MLP alone."""
+    use_domain: bool = True
+    """Tell encoder and decoder the domain as a one-hot vector."""
+    informativeness: bool = True
+    """Count each latent dimension by the share of its variance that the base's encoder determines."""
+
+    kl_weight: float = 0.0005
+    """Multiplies the KL summed over d, while Rec is a mean over a base's z_size: scale it as 1/d."""
+    swd_weight: float = 1.0
+    """Sliced Wasserstein distance between the domains in the shared space."""
+    label_share: float = 1.0
+    """Align positions jointly with labels: how much labels count in that distance; 0 = positions alone."""
+    num_projections: int = 256
+    """Random directions per step."""
+    classifier_weight: float = 0.05
+    train_classifier: bool = True
+    linear_classifier: bool = True
+    cycle_weight: float = 1.0
+    """There and back again: z → z' → the other domain → z' → z."""
+    realism_weight: float = 1.0
+    """Sliced Wasserstein distance of translated latents to the target domain's own."""
+
+
+_TRAIN = TrainConfig(
+    batch_size=512,
+    num_steps=5_000,
+    learning_rate=1e-3,
+    decay_rate=1.0,
+    eval_every=500,
+    save_every=500,
+    augment=False,
+)
+
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="translation",
+            family="latent_translation",
+            representation=None,
+            model=ModelConfig(label_share=0.0, classifier_weight=0.0),
+            train=_TRAIN,
+            description="sketch ↔ melody, aligned as distributions only (no labels)",
+        ),
+        Preset(
+            name="translation_attributes",
+            family="latent_translation",
+            representation=None,
+            model=ModelConfig(attributes=(("angularity", "jaggedness"), ("density", "density"))),
+            train=_TRAIN,
+            description="sketch ↔ melody: spiky ↔ jagged, dense ↔ busy",
+        ),
+    )
+}
+
+ALIASES: dict[str, str] = {}

@@ -1,0 +1,53 @@
+"""One base's doorway into the shared network: its units, which of its dimensions matter, and its width."""
+
+import torch
+from torch import Tensor, nn
+
+from kikibouba.nn.gated_affine import linear
+
+
+class Domain(nn.Module):
+    """Standardises a base's latents and adapts them linearly to the width that all domains share.
+
+    Neither is in the paper, whose two bases had latents of one size and scale. Without the first, the base
+    with the larger variance would own the squared error; without the second, latent sizes could not differ.
+    """
+
+    mean: Tensor
+    std: Tensor
+    informativeness: Tensor
+
+    def __init__(self, z_size: int, common_size: int, adapt: bool) -> None:
+        """`adapt=False` needs z_size == common_size."""
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(z_size))
+        self.register_buffer("std", torch.ones(z_size))
+        self.register_buffer("informativeness", torch.ones(z_size))
+        self.adapt_in = linear(z_size, common_size) if adapt else nn.Identity()
+        self.adapt_out = linear(common_size, z_size) if adapt else nn.Identity()
+
+    def set_statistics(self, mean: Tensor, std: Tensor, informativeness: Tensor) -> None:
+        """Moments [z_size] of the base's aggregate posterior, as `Posteriors.statistics` gives them."""
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+        self.informativeness.copy_(informativeness)
+
+    def standardise(self, z: Tensor) -> Tensor:
+        """Latents [B, z_size] in the base's units → x: mean 0, variance 1 over its aggregate posterior."""
+        return (z - self.mean) / self.std
+
+    def restore(self, x: Tensor) -> Tensor:
+        """The inverse of `standardise`."""
+        return x * self.std + self.mean
+
+    def weigh(self, x: Tensor) -> Tensor:
+        """x with every dimension scaled by the root of its informativeness.
+
+        Squared lengths then count a dimension by the share of its variance that the base's encoder
+        determines: a collapsed dimension, pure noise that the base's decoder ignores, counts nothing.
+        """
+        return x * self.informativeness.sqrt()
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Mean over batch and weighed dimensions of (a - b)², for standardised a, b [B, z_size]."""
+        return self.weigh(a - b).square().sum(dim=-1).mean() / self.informativeness.sum()

@@ -1,0 +1,228 @@
+"""Latent translation: one VAE shared by the latent spaces of several frozen bases (arXiv:1902.08261).
+
+    z_A ─standardise→ x_A ─encoder, told "A"→ z' ─decoder, told "B"→ x_B ─restore→ z_B
+
+Three pressures make z' a common language: each domain must be rebuilt from it (Rec, KL), the domains must
+fill the same region of it (sliced Wasserstein distance), and linear classifiers must read the same labels off
+it wherever a point came from. Two more are ours: translating there and back must return (Cycle), and what
+arrives must look like a native (Realism). Equations beside their code: docs/latent_translation.md.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kikibouba.bridges.latent_translation.config import ModelConfig
+from kikibouba.bridges.latent_translation.domain import Domain
+from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.models.base import LossParts, Normal
+from kikibouba.nn.gated_affine import GatedAffine, GatedMLP, linear
+from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstein
+
+
+class TranslationBatch(NamedTuple):
+    """One item of every domain per row; items of a row have nothing to do with each other."""
+
+    z: Tensor
+    """[B, sum of z_sizes] float32: a posterior sample of every base, side by side, in the bases' units."""
+    labels: Tensor
+    """[B, domains, attributes] int64 in 0..num_bins-1; -1 = unlabelled."""
+
+
+class LatentTranslation(nn.Module):
+    """A bridge between two or more latent spaces, named in `config.domains`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        _check(config)
+        self.config = config
+        common = config.adaptor_size or config.z_sizes[0]
+        adapt = config.adaptor_size > 0
+        self.domains = nn.ModuleList(Domain(size, common, adapt) for size in config.z_sizes)
+        flag = len(config.domains) if config.use_domain else 0
+        d = config.shared_size
+        self.encoder = GatedMLP(common + flag, [d, d], config.width, config.layers, config.gated)
+        self.decoder = GatedMLP(d + flag, [common], config.width, config.layers, config.gated)
+        self.classifiers = nn.ModuleList(
+            linear(d, config.num_bins) if config.linear_classifier else GatedAffine(d, d, config.num_bins)
+            for _ in (config.attributes if config.classifier_weight else ())
+        )
+        self.classifiers.requires_grad_(config.train_classifier)
+
+    def index(self, domain: str) -> int:
+        """Position of a domain. Raises KikiboubaError naming the nearest."""
+        if domain not in self.config.domains:
+            hint = did_you_mean(domain, self.config.domains)
+            raise KikiboubaError(f"this translator does not know {domain!r}{hint}")
+        return self.config.domains.index(domain)
+
+    def domain(self, name_or_index: str | int) -> Domain:
+        """The doorway of a domain. Raises KikiboubaError for an unknown name."""
+        k = self.index(name_or_index) if isinstance(name_or_index, str) else name_or_index
+        return cast(Domain, self.domains[k])
+
+    def encode(self, z: Tensor, domain: str) -> Normal:
+        """Latents of a base [B, z_size] → their posterior in the shared space [B, d]."""
+        return self._encode(self.domain(domain).standardise(z), self.index(domain))
+
+    def decode(self, shared: Tensor, domain: str) -> Tensor:
+        """Shared latents z' [B, d] → latents of a base [B, z_size], in its own units."""
+        return self.domain(domain).restore(self._decode(shared, self.index(domain)))
+
+    def translate(
+        self,
+        z: Tensor,
+        source: str,
+        target: str,
+        sample: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Latents of `source` [B, z_size] → latents of `target` [B, its z_size].
+
+        Passes through the mean of z'; `sample=True` draws z' instead, as the author's code always does.
+        """
+        shared = self.encode(z, source)
+        return self.decode(shared.sample(generator) if sample else shared.mu, target)
+
+    def loss(self, batch: TranslationBatch, step: int, generator: torch.Generator | None = None) -> LossParts:
+        """Rec and the weighted KL, SWD, CE, Cycle and Realism terms; a weight of 0 removes its term.
+
+        One encoder pass per domain: rebuilding, alignment and classification draw their own noise from it,
+        which equals the author's separate passes over the same items. `step` rotates through the partners
+        where there are more than two domains.
+        """
+        c = self.config
+        z = batch.z.split(list(c.z_sizes), dim=-1)
+        x = [self.domain(k).standardise(z_k) for k, z_k in enumerate(z)]
+        shared = [self._encode(x_k, k) for k, x_k in enumerate(x)]
+        pairs = [(k, (k + 1 + step % (len(x) - 1)) % len(x)) for k in range(len(x))]
+
+        parts = {"rec": self._rebuilding(x, shared, generator)}
+        loss = parts["rec"]
+        if c.kl_weight:
+            parts["kl"] = _mean(_kl(q) for q in shared)
+            loss = loss + c.kl_weight * parts["kl"]
+        if c.swd_weight:
+            parts["swd"] = self._alignment(shared, batch.labels, pairs, generator)
+            loss = loss + c.swd_weight * parts["swd"]
+        if self.classifiers:
+            parts["ce"], parts["accuracy"] = self._classification(shared, batch.labels, generator)
+            loss = loss + c.classifier_weight * parts["ce"]
+        if c.cycle_weight or c.realism_weight:
+            parts["cycle"], parts["realism"] = self._there_and_back(x, shared, pairs, generator)
+            loss = loss + c.cycle_weight * parts["cycle"] + c.realism_weight * parts["realism"]
+        return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
+
+    def _encode(self, x: Tensor, k: int) -> Normal:
+        mu, sigma = self.encoder(self._flag(self.domain(k).adapt_in(x), k))
+        return Normal(mu, F.softplus(sigma))
+
+    def _decode(self, shared: Tensor, k: int) -> Tensor:
+        (common,) = self.decoder(self._flag(shared, k))
+        return self.domain(k).adapt_out(common)
+
+    def _flag(self, u: Tensor, k: int) -> Tensor:
+        """u [B, n] with the domain's one-hot appended. [B, n + domains]"""
+        if not self.config.use_domain:
+            return u
+        flag = u.new_zeros(len(u), len(self.domains))
+        flag[:, k] = 1.0
+        return torch.cat([u, flag], dim=-1)
+
+    def _rebuilding(
+        self, x: Sequence[Tensor], shared: Sequence[Normal], generator: torch.Generator | None
+    ) -> Tensor:
+        """Squared error of every domain rebuilt from z' samples, in its own standardised latents."""
+        rebuilt = [self._decode(q.sample(generator), k) for k, q in enumerate(shared)]
+        return _mean(self.domain(k).distance(rebuilt[k], x[k]) for k in range(len(x)))
+
+    def _alignment(
+        self,
+        shared: Sequence[Normal],
+        labels: Tensor,
+        pairs: Iterable[tuple[int, int]],
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Distance between the domains' clouds of z' samples, each point extended by its one-hot labels.
+
+        Clouds of bare positions may coincide with the labels shuffled; extended clouds coincide only if every
+        label lies where it lies in the other domain.
+        """
+        c = self.config
+        clouds = [q.sample(generator) for q in shared]
+        if c.label_share and c.attributes:
+            # One-hot columns are few beside d: this scale gives them label_share times the positions' pull.
+            scale = c.label_share * (c.shared_size / len(c.attributes)) ** 0.5
+            one_hot = [scale * _one_hot(labels[:, k], c.num_bins) for k in range(len(clouds))]
+            clouds = [torch.cat(pair, dim=-1) for pair in zip(clouds, one_hot, strict=True)]
+        directions = self._directions(clouds[0], generator)
+        return _mean(sliced_wasserstein(clouds[i], clouds[j], directions) for i, j in pairs)
+
+    def _classification(
+        self, shared: Sequence[Normal], labels: Tensor, generator: torch.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """(cross-entropy, accuracy) of labels read off z' samples: sum over attributes, mean over items."""
+        z = torch.cat([q.sample(generator) for q in shared])
+        target = labels.transpose(0, 1).flatten(0, 1)
+        logits = torch.stack([classifier(z) for classifier in self.classifiers], dim=1)
+        known = target >= 0
+        items = known.sum().clamp(min=1)
+        ce = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-1, reduction="sum")
+        accuracy = (logits.argmax(dim=-1) == target).sum() / items
+        return ce * len(self.classifiers) / items, accuracy
+
+    def _there_and_back(
+        self,
+        x: Sequence[Tensor],
+        shared: Sequence[Normal],
+        pairs: Iterable[tuple[int, int]],
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        """(cycle, realism) of every domain translated to its partner and back through the means of z'."""
+        cycle, realism = [], []
+        for source, target in pairs:
+            there = self._decode(shared[source].mu, target)
+            back = self._decode(self._encode(there, target).mu, source)
+            cycle.append(self.domain(source).distance(back, x[source]))
+            arrived, native = self.domain(target).weigh(there), self.domain(target).weigh(x[target])
+            realism.append(sliced_wasserstein(arrived, native, self._directions(native, generator)))
+        return _mean(cycle), _mean(realism)
+
+    def _directions(self, cloud: Tensor, generator: torch.Generator | None) -> Tensor:
+        return random_directions(cloud.shape[-1], self.config.num_projections, generator, cloud.device)
+
+
+def _kl(q: Normal) -> Tensor:
+    """KL(q || N(0, 1)) in nats: a sum over dimensions, a mean over the batch."""
+    return 0.5 * (q.mu**2 + q.sigma**2 - 1 - 2 * q.sigma.log()).sum(dim=-1).mean()
+
+
+def _one_hot(labels: Tensor, num_bins: int) -> Tensor:
+    """[B, attributes] int64, -1 = unlabelled (all zero) → [B, attributes * num_bins] float32."""
+    return (labels[..., None] == torch.arange(num_bins, device=labels.device)).flatten(1).float()
+
+
+def _mean(values: Iterable[Tensor]) -> Tensor:
+    return torch.stack(list(values)).mean()
+
+
+def _check(config: ModelConfig) -> None:
+    """Raise KikiboubaError if the parts of a configuration do not fit each other."""
+    names, sizes = config.domains, config.z_sizes
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise KikiboubaError(f"domains = {list(names)}: latent translation needs two or more different ones")
+    if len(sizes) != len(names):
+        raise KikiboubaError(f"{len(names)} domains but {len(sizes)} z_sizes: give one per domain")
+    if not config.adaptor_size and len(set(sizes)) > 1:
+        raise KikiboubaError(f"z_sizes {list(sizes)} differ: set adaptor_size > 0, which lets them")
+    for row in config.attributes:
+        if len(row) != len(names):
+            raise KikiboubaError(f"attributes {list(row)} must name one for each of {list(names)}")
+
+
+def build(config: ModelConfig, representation: object = None) -> LatentTranslation:
+    """The untrained bridge of a configuration. A bridge has no representation: its bases have."""
+    return LatentTranslation(config)

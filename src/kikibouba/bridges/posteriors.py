@@ -1,0 +1,146 @@
+"""What a bridge learns from: the posteriors of frozen bases, computed once and kept as memory-mapped arrays.
+
+dataset ─base.encode→ mu, sigma [N, Z], and the attributes of every item, cached under the weights' hash
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from kikibouba.errors import KikiboubaError, did_you_mean
+
+
+class Statistics(NamedTuple):
+    """Moments per dimension [Z] float32 of an aggregate posterior, the mixture of all items' posteriors."""
+
+    mean: np.ndarray
+    std: np.ndarray
+    informativeness: np.ndarray
+    """var(mu) / (var(mu) + mean(sigma²)): the variance that the encoder determines; 0 = collapsed."""
+
+
+@dataclass(frozen=True)
+class Posteriors:
+    """The posteriors of one base over one split of a dataset."""
+
+    domain: str
+    """Name of the base."""
+    base_hash: str
+    mu: np.ndarray
+    """[N, Z] float32, possibly memory-mapped"""
+    sigma: np.ndarray
+    """[N, Z] float32, standard deviations"""
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+    """Name → [N] float"""
+
+    def __len__(self) -> int:
+        return len(self.mu)
+
+    def sample(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """z = mu + sigma * eps of those items. [len(indices), Z] float32"""
+        mu = self.mu[indices]
+        return mu + self.sigma[indices] * rng.standard_normal(mu.shape, dtype=np.float32)
+
+    def attribute(self, name: str) -> np.ndarray:
+        """Values [N] of an attribute. Raises KikiboubaError naming the nearest."""
+        if name not in self.attributes:
+            hint = did_you_mean(name, self.attributes)
+            raise KikiboubaError(f"{self.domain!r} has no attribute {name!r}{hint}")
+        return self.attributes[name]
+
+    def statistics(self) -> Statistics:
+        """Moments of the aggregate posterior; a dimension that never varies gets std 1."""
+        between = self.mu.var(axis=0, dtype=np.float64)
+        total = between + np.mean(np.square(self.sigma, dtype=np.float64), axis=0)
+        total = np.where(total > 0, total, 1.0)
+        mean = self.mu.mean(axis=0, dtype=np.float64)
+        return Statistics(*(v.astype(np.float32) for v in (mean, np.sqrt(total), between / total)))
+
+
+def weights_hash(module: nn.Module) -> str:
+    """SHA-256 (first 16 hex digits) of a module's weights rounded to half precision.
+
+    The rounding makes a model and its fp16 file on disk the same model.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().to("cpu", torch.float16).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def encode_dataset(
+    domain: str,
+    base: Any,
+    dataset: Any,
+    split: str,
+    cache: Path,
+    limit: int | None = None,
+    batch_size: int = 256,
+) -> Posteriors:
+    """The posteriors of a frozen base over a dataset's split, from the cache if they are there.
+
+    Args:
+        domain: name of the base.
+        base: a `LatentModel` module; its device is used.
+        dataset: an open `kikibouba.data.store.Dataset`.
+        split: "train", "valid" or "test".
+        cache: folder of caches; ours is `<cache>/<domain>-<split>-<key>/`, complete or absent.
+        limit: take that many items, chosen at random but always the same. None = all.
+    """
+    base_hash = weights_hash(base)
+    source = json.dumps([base_hash, dataset.meta, split, limit], sort_keys=True, default=str)
+    folder = Path(cache) / f"{domain}-{split}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        _write(folder, base, dataset.representation, dataset.split(split), limit, batch_size)
+    attributes = {
+        path.stem.removeprefix("attribute_"): np.load(path) for path in folder.glob("attribute_*.npy")
+    }
+    mu, sigma = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("mu", "sigma"))
+    return Posteriors(domain, base_hash, mu, sigma, attributes)
+
+
+def _write(
+    folder: Path, base: Any, representation: Any, examples: Any, limit: int | None, batch_size: int
+) -> None:
+    """Encode `examples` into `folder`, which appears only when complete."""
+    chosen = np.arange(len(examples))
+    if limit is not None and limit < len(chosen):
+        chosen = np.sort(np.random.default_rng(0).choice(len(examples), limit, replace=False))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as name:
+        hidden = Path(name) / folder.name
+        hidden.mkdir()
+        shape = (len(chosen), base.z_size)
+        mu, sigma = (
+            np.lib.format.open_memmap(hidden / f"{part}.npy", mode="w+", dtype=np.float32, shape=shape)
+            for part in ("mu", "sigma")
+        )
+        by_length = np.argsort(examples.lengths[chosen], kind="stable")  # so batches hold little padding
+        for rows in np.array_split(by_length, -(-len(by_length) // batch_size)):
+            mu[rows], sigma[rows] = encode(base, representation, [examples[i] for i in chosen[rows]])
+        mu.flush()
+        sigma.flush()
+        for attribute, values in representation.attributes(examples[i] for i in chosen).items():
+            np.save(hidden / f"attribute_{attribute}.npy", values)
+        with contextlib.suppress(FileExistsError, OSError):  # another process may have been faster
+            os.rename(hidden, folder)
+
+
+@torch.no_grad()
+def encode(base: Any, representation: Any, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Examples → (mu, sigma) [n, Z] float32 of a base's encoder, as one batch."""
+    x, lengths = (torch.from_numpy(array) for array in representation.collate(arrays))
+    device = next(base.parameters()).device
+    posterior = base.eval().encode(x.to(device), lengths.to(device))
+    return posterior.mu.cpu().numpy(), posterior.sigma.cpu().numpy()
