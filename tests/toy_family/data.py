@@ -1,0 +1,46 @@
+"""A toy representation; like the real ones it knows no torch."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from kikibouba.errors import KikiboubaError
+
+
+@dataclass(frozen=True)
+class ToyRepresentation:
+    """Text files of numbers; an example is the run 0, 1, … n - 1 for each number n."""
+
+    kind: ClassVar[str] = "toy"
+    suffixes: ClassVar[tuple[str, ...]] = (".txt",)
+    steps: int = 8
+    transpose_range: tuple[int, ...] = (0, 3)
+
+    def read(self, path: Path) -> list[str]:
+        text = path.read_text()
+        if "crash" in text:
+            os.abort()
+        if "bug" in text:
+            raise IndexError("a parser's own mistake")
+        if "bad" in text:
+            raise KikiboubaError(f"{path}: the toy rule rejects it")
+        return [text]
+
+    def windows(self, item: str) -> list[np.ndarray]:
+        return [np.arange(int(n), dtype=np.uint8) for n in item.split()]
+
+    def warnings(self, item: str) -> list[str]:
+        return ["off the grid"] if "9" in item else []
+
+    def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return array + rng.integers(self.transpose_range[1] + 1, dtype=np.uint8)
+
+    def collate(self, arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        lengths = np.array([len(array) for array in arrays])
+        x = np.zeros((len(arrays), lengths.max()), np.uint8)
+        for row, array in zip(x, arrays, strict=True):
+            row[: len(array)] = array
+        return x, lengths
