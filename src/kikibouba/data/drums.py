@@ -1,30 +1,42 @@
 """Drum patterns as labels on a grid of sixteenths, the way MusicVAE sees them.
 
-A label is a set of drums that are struck together: bit c is set where drum class c is hit, so 9 classes give 512
-labels and 0 is silence. The encoder sees the bits themselves and one more that says "nothing is hit" (its `roll`).
+A label is a set of drums that are struck together: bit c is set where drum class c is hit, so 9 classes give
+512 labels and 0 is silence. The encoder sees the bits and one more that says "nothing is hit" (its `roll`).
 
-Follows the original code: drum notes of all instruments form one pattern, pitches outside the table are ignored, a
-silence of a bar or more ends the pattern, a window of `bars` bars slides over it bar by bar, repetitions are dropped
-within each piece of constant tempo and meter. Examples come in the order of the music (the original's in the order of
-a hash table), and all of them (the original keeps 5 a file).
+Follows the original code: drum notes of all instruments form one pattern, pitches outside the table are
+ignored, a silence of a bar or more ends the pattern, a window of `bars` bars slides over it bar by bar,
+repetitions are dropped within each piece of constant tempo and meter. Examples come in the order of the
+music (the original's in the order of a hash table), and all of them (the original keeps 5 a file).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from kikibouba.data import drum_attributes
+from kikibouba.data.grid import grid_warnings
 from kikibouba.data.midi import read_midi
-from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes, quantize, split_on_time_changes
-from kikibouba.data.windows import find_phrases, slice_bars, unique_rows
+from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
+from kikibouba.data.windows import (
+    QUARTERS_PER_BAR,
+    Phrases,
+    check_usable,
+    each_piece,
+    find_phrases,
+    quantize_in_four,
+    slice_bars,
+    stack_padded,
+    unique_rows,
+)
 from kikibouba.errors import KikiboubaError
 
 if TYPE_CHECKING:
     from kikibouba.data.artifacts import Tune
 
-QUARTERS_PER_BAR = 4
 VELOCITY, INSTRUMENT = 80, 9
 """Of decoded notes"""
 
@@ -52,7 +64,7 @@ REDUCED_2018 = (
     (49, 55, 57, 58),
     (51, 52, 53, 59, 82),
 )
-"""The table as it was until April 2019: what magenta.js uses, and what the drum models published in 2018 learned."""
+"""The table until April 2019: what magenta.js uses, and what the drum models published in 2018 learned."""
 
 ROLAND = (
     (36,),
@@ -118,7 +130,7 @@ class DrumsRepresentation:
         return 2 ** len(self.classes) + self.add_end_token
 
     def input_table(self) -> np.ndarray:
-        """[depth, classes + 1] float32: what an encoder sees of each label: its bits, and 1 if there are none.
+        """[depth, classes + 1] float32: what an encoder sees of each label: its bits, and 1 if there is none.
 
         An end token has a column of its own, before the last.
         """
@@ -136,42 +148,50 @@ class DrumsRepresentation:
             KikiboubaError: the file is broken, or holds no drum pattern; names the rule that rejected it.
         """
         sequence = read_midi(path)
-        if not self.windows(sequence):
-            raise KikiboubaError(f"{path}: no drum pattern: {self._why_none(sequence)}")
+        try:
+            check_usable(sequence, self._phrases)
+        except KikiboubaError as error:
+            raise KikiboubaError(f"no drum pattern in {path}: {error}") from None
         return [sequence]
+
+    def warnings(self, item: NoteSequence) -> list[str]:
+        """What looks wrong about a piece's meter and beat, one line each."""
+        return grid_warnings(item, self.steps_per_quarter)
 
     def windows(self, item: NoteSequence) -> list[np.ndarray]:
         """All examples of a piece, labels [steps] uint16 each, in order of time."""
-        found = [self._windows_of_piece(piece) for piece in split_on_time_changes(item)]
-        return [row for rows in found for row in rows][: self.max_windows]
+        rows = (row for rows in each_piece(item, self._windows_of_piece) for row in rows)
+        return list(rows if self.max_windows is None else islice(rows, self.max_windows))
 
     def _windows_of_piece(self, piece: NoteSequence) -> np.ndarray:
-        empty = np.zeros((0, self.steps), np.uint16)
-        bit = self._bit_of_pitch()
-        notes = piece.notes
-        in_range = notes["is_drum"] & (notes["velocity"] > 0) & (notes["pitch"] >= 0) & (notes["pitch"] < 128)
-        notes = notes[in_range]
-        notes = notes[bit[notes["pitch"]] > 0]
-        if not len(notes):
-            return empty
-        try:
-            quantized = quantize(NoteSequence(notes, piece.tempos, piece.time_signatures), self.steps_per_quarter)
-        except KikiboubaError:
-            return empty
-        if quantized.steps_per_bar != self.steps_per_bar:
-            return empty
-        start, which = np.unique(quantized.q_start, return_inverse=True)
-        hits = np.zeros(len(start), np.uint16)
-        np.bitwise_or.at(hits, which, bit[notes["pitch"]])
-        one_part = np.zeros(len(start), np.int64)
-        phrases = find_phrases(one_part, start, start + 1, self.steps_per_bar, self.gap_bars, self.max_bars)
+        """[W, steps] uint16; raises KikiboubaError if there is none."""
+        hits, phrases = self._phrases(piece)
         line = np.zeros(int(phrases.bars.sum()) * self.steps_per_bar, np.uint16)
         on = phrases.room > 0
         line[phrases.position[on]] = hits[on]
-        rows = slice_bars(line, phrases, self.bars, self.steps_per_bar)
+        rows = slice_bars(line, phrases.first_bar, phrases.bars, self.bars, self.steps_per_bar)
         if self.add_end_token:
             rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=self.depth - 1)
         return unique_rows(rows)
+
+    def _phrases(self, piece: NoteSequence) -> tuple[np.ndarray, Phrases]:
+        """The label of each onset of a piece, and its phrases; raises if none fills a window."""
+        bit = self._bit_of_pitch()
+        usable = self._usable(piece, bit)
+        quantized = quantize_in_four(usable, self.steps_per_quarter)
+        start, which = np.unique(quantized.q_start, return_inverse=True)
+        hits = np.zeros(len(start), np.uint16)
+        np.bitwise_or.at(hits, which, bit[usable.notes["pitch"]])
+        one_part = np.zeros(len(start), np.int64)
+        steps_per_bar = self.steps_per_bar
+        phrases = find_phrases(one_part, start, start + 1, steps_per_bar, self.gap_bars, self.max_bars)
+        longest = int(phrases.bars.max())
+        if longest < self.bars:
+            raise KikiboubaError(
+                f"its longest pattern without {self.gap_bars:g} bars of silence fills {longest} bars; "
+                f"{self.bars} are needed"
+            )
+        return hits, phrases
 
     def _bit_of_pitch(self) -> np.ndarray:
         """[128] uint16: the bit of each pitch's class, 0 for pitches that are in none."""
@@ -180,8 +200,18 @@ class DrumsRepresentation:
             bit[list(pitches)] = 1 << c
         return bit
 
-    def _why_none(self, sequence: NoteSequence) -> str:
-        return "no usable notes"
+    def _usable(self, piece: NoteSequence, bit: np.ndarray) -> NoteSequence:
+        """The piece with only its drums that have a class; raises if there are none."""
+        notes = piece.notes
+        drums = notes["is_drum"] & (notes["velocity"] > 0)
+        usable = drums & (bit[np.clip(notes["pitch"], 0, 127)] > 0)
+        if usable.any():
+            return replace(piece, notes=notes[usable])
+        if not drums.any():
+            raise KikiboubaError(
+                "none of its notes are drums (channel 10)" if len(notes) else "it has no notes"
+            )
+        raise KikiboubaError(f"none of its drums is in the table {self.pitch_classes!r}")
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The pattern itself: the original varies drums in no way."""
@@ -218,5 +248,8 @@ class DrumsRepresentation:
         )
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """Perceptual measures [n]."""
-        raise NotImplementedError
+        """density, syncopation and brightness [n] of patterns; formulas in `drum_attributes.measure`."""
+        labels = stack_padded(arrays, 0)
+        labels[labels == 2 ** len(self.classes)] = 0  # the end token
+        hits = labels[:, :, None] >> np.arange(len(self.classes)) & 1
+        return drum_attributes.measure(hits, self.steps_per_bar)

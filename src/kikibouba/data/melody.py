@@ -4,41 +4,77 @@
     label 1              note off
     label 2 + (p - 21)   pitch p starts, 21 <= p <= 108
 
-A file becomes examples in these steps: cut at tempo and meter changes; drop notes of other programs and pitches;
-snap to the grid; of notes of an instrument that start together keep the highest; a new note ends the one before; a
-silence of a bar or more ends the phrase; slide a window of `bars` bars over each phrase, bar by bar; drop repetitions
-within each cut piece. Every instrument counts as a melody, accompaniment too: that is how the original was trained.
+A file becomes examples in these steps: cut it at tempo and meter changes; drop notes of other programs and
+pitches; snap to the grid; of the notes of an instrument that start together keep the highest; a new note ends
+the one before; a silence of a bar or more ends the phrase; slide a window of `bars` bars over each phrase,
+bar by bar; drop repetitions within each of the pieces cut. Every instrument counts as a melody,
+accompaniment too: that is how the original was trained.
 
-Follows the original code. It departs from it in two points that the original leaves to chance: examples come in the
-order of the music (the original's in the order of a hash table), and all of them (the original keeps 5 a file).
+Follows the original code. It departs from it where the original leaves things to chance: examples come in the
+order of the music (the original's in the order of a hash table), and all of them (the original keeps 5 a
+file).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
+from kikibouba.data import melody_attributes
+from kikibouba.data.grid import grid_warnings
 from kikibouba.data.midi import read_midi
-from kikibouba.data.notes import (
-    DEFAULT_QPM,
-    NoteSequence,
-    QuantizedSequence,
-    make_notes,
-    quantize,
-    split_on_time_changes,
+from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, QuantizedSequence, make_notes
+from kikibouba.data.windows import (
+    MAX_STEPS,
+    QUARTERS_PER_BAR,
+    Phrases,
+    check_usable,
+    each_piece,
+    find_phrases,
+    quantize_in_four,
+    slice_bars,
+    stack_padded,
+    unique_rows,
 )
-from kikibouba.data.windows import find_phrases, slice_bars, unique_rows
 from kikibouba.errors import KikiboubaError
 
 if TYPE_CHECKING:
     from kikibouba.data.artifacts import Tune
 
 NO_EVENT, NOTE_OFF, FIRST_PITCH = 0, 1, 2
-QUARTERS_PER_BAR = 4
 VELOCITY = 80
 """Loudness of decoded notes"""
+
+
+class TopLine(NamedTuple):
+    """The highest note at every onset of every instrument, in order of instrument and onset."""
+
+    instrument: np.ndarray
+    """[N] int16"""
+    start: np.ndarray
+    """[N] int64, steps"""
+    end: np.ndarray
+    """[N] int64, steps; may lie after the next start"""
+    pitch: np.ndarray
+    """[N] int16"""
+    chord: np.ndarray
+    """[N] bool: other notes start at the same step"""
+
+
+def top_line(piece: QuantizedSequence) -> TopLine:
+    """Of notes of an instrument that start at the same step keep the highest; of equals the one that was
+    first."""
+    notes = piece.notes
+    order = np.lexsort((notes["start"], -notes["pitch"], piece.q_start, notes["instrument"]))
+    instrument, start = notes["instrument"][order], piece.q_start[order]
+    first = np.ones(len(order), bool)
+    first[1:] = (instrument[1:] != instrument[:-1]) | (start[1:] != start[:-1])
+    chord = ~np.append(first[1:], True)
+    order = order[first]
+    return TopLine(instrument[first], start[first], piece.q_end[order], notes["pitch"][order], chord[first])
 
 
 @dataclass(frozen=True)
@@ -104,56 +140,118 @@ class MelodyRepresentation:
             KikiboubaError: the file is broken, or holds no melody; names the rule that rejected it.
         """
         sequence = read_midi(path)
-        if not self.windows(sequence):
-            raise KikiboubaError(f"{path}: no melody: {self._why_none(sequence)}")
+        try:
+            check_usable(sequence, self._phrases)
+        except KikiboubaError as error:
+            raise KikiboubaError(f"no melody in {path}: {error}") from None
         return [sequence]
 
+    def warnings(self, item: NoteSequence) -> list[str]:
+        """What looks wrong about a piece's meter and beat, one line each."""
+        return grid_warnings(item, self.steps_per_quarter)
+
     def windows(self, item: NoteSequence) -> list[np.ndarray]:
-        """All examples of a piece, labels [steps] uint8 each, in order of instrument and time."""
-        found = [self._windows_of_piece(piece) for piece in split_on_time_changes(item)]
-        return [row for rows in found for row in rows][: self.max_windows]
+        """All examples of a piece, labels [steps] uint8 each, in order of time change, instrument and
+        time."""
+        rows = (row for rows in each_piece(item, self._windows_of_piece) for row in rows)
+        return list(rows if self.max_windows is None else islice(rows, self.max_windows))
 
     def _windows_of_piece(self, piece: NoteSequence) -> np.ndarray:
-        empty = np.zeros((0, self.steps), np.uint8)
-        kept = piece.notes[self._usable(piece.notes)]
-        if not len(kept):
-            return empty
-        try:
-            quantized = quantize(NoteSequence(kept, piece.tempos, piece.time_signatures), self.steps_per_quarter)
-        except KikiboubaError:
-            return empty
-        if quantized.steps_per_bar != self.steps_per_bar:
-            return empty
-        rows = self._slice(quantized)
+        """[W, steps] uint8; raises KikiboubaError if there is none."""
+        line, first_bar, bars = self._line(*self._phrases(piece))
+        rows = slice_bars(line, first_bar, bars, self.bars, self.steps_per_bar)
+        # what sounds across the start of a window is not heard in it, so neither is its end
+        rows *= np.maximum.accumulate(rows, axis=1) >= FIRST_PITCH
         if self.add_end_token:
             rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=self.depth - 1)
         return unique_rows(rows)
 
-    def _usable(self, notes: np.ndarray) -> np.ndarray:
-        usable = (notes["pitch"] >= self.min_pitch) & (notes["pitch"] <= self.max_pitch)
-        usable &= ~notes["is_drum"] & (notes["velocity"] > 0)
-        if self.valid_programs is not None:
-            usable &= np.isin(notes["program"], self.valid_programs)
-        return usable
+    def _phrases(self, piece: NoteSequence) -> tuple[TopLine, Phrases, int]:
+        """The top line of a piece, its phrases and its length in steps; raises if no phrase fills a
+        window."""
+        quantized = quantize_in_four(self._usable(piece), self.steps_per_quarter)
+        top = top_line(quantized)
+        phrases = self._find(top)
+        if self.skip_polyphony:
+            top = self._before_chords(top, phrases)
+            phrases = self._find(top)
+        longest = int(phrases.bars.max(initial=0))
+        if self.pad_to_total_time and longest:
+            longest = quantized.total_steps // self.steps_per_bar
+        if longest < self.bars:
+            shape = "monophonic " if self.skip_polyphony else ""
+            raise KikiboubaError(
+                f"its longest {shape}phrase without {self.gap_bars:g} bars of silence fills {longest} bars; "
+                f"{self.bars} are needed"
+            )
+        return top, phrases, quantized.total_steps
 
-    def _slice(self, piece: QuantizedSequence) -> np.ndarray:
-        instrument, start, end, pitch = top_line(piece)
-        phrases = find_phrases(instrument, start, end, self.steps_per_bar, self.gap_bars, self.max_bars)
+    def _find(self, top: TopLine) -> Phrases:
+        steps_per_bar, gap_bars, max_bars = self.steps_per_bar, self.gap_bars, self.max_bars
+        return find_phrases(top.instrument, top.start, top.end, steps_per_bar, gap_bars, max_bars)
+
+    def _usable(self, piece: NoteSequence) -> NoteSequence:
+        """The piece with only those notes that may be part of a melody; raises if there are none."""
+        notes = piece.notes
+        pitched = ~notes["is_drum"] & (notes["velocity"] > 0)
+        program = pitched
+        if self.valid_programs is not None:
+            program = pitched & np.isin(notes["program"], self.valid_programs)
+        usable = program & (notes["pitch"] >= self.min_pitch) & (notes["pitch"] <= self.max_pitch)
+        if usable.any():
+            return replace(piece, notes=notes if usable.all() else notes[usable])
+        if not pitched.any():
+            raise KikiboubaError("all its notes are drums" if len(notes) else "it has no notes")
+        if not program.any():
+            found = ", ".join(map(str, np.unique(notes["program"][pitched]).tolist()))
+            raise KikiboubaError(f"its programs ({found}) are not among valid_programs {self.valid_programs}")
+        raise KikiboubaError(f"no note lies within the pitches {self.min_pitch} to {self.max_pitch}")
+
+    def _before_chords(self, top: TopLine, phrases: Phrases) -> TopLine:
+        """Only the phrases of each instrument before the first one with a chord."""
+        with_chord = np.bincount(phrases.phrase, top.chord, len(phrases.bars)) > 0
+        bad = np.flatnonzero(with_chord[phrases.phrase])
+        first_bad = np.full(int(top.instrument.max(initial=0)) + 1, len(top.start))
+        np.minimum.at(first_bad, top.instrument[bad], bad)
+        keep = np.arange(len(top.start)) < first_bad[top.instrument]
+        return TopLine(*(column[keep] for column in top))
+
+    def _line(
+        self, top: TopLine, phrases: Phrases, total_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All phrases as labels on one line [steps] uint8; where on it each starts, and its length, in
+        bars."""
         line = np.zeros(int(phrases.bars.sum()) * self.steps_per_bar, np.uint8)
         # a note off where a note ends before the next one of its instrument starts
-        length = end - start
-        cut = np.zeros(len(start), bool)
-        cut[:-1] = (instrument[1:] == instrument[:-1]) & (end[:-1] > start[1:])
+        cut = np.zeros(len(top.start), bool)
+        cut[:-1] = (top.instrument[1:] == top.instrument[:-1]) & (top.end[:-1] > top.start[1:])
+        length = top.end - top.start
         off = ~cut & (length < phrases.room)
         line[(phrases.position + length)[off]] = NOTE_OFF
         on = phrases.room > 0
-        line[phrases.position[on]] = FIRST_PITCH + pitch[on] - self.min_pitch
-        rows = slice_bars(line, phrases, self.bars, self.steps_per_bar)
-        # what sounds across the start of a window is not heard in it, so neither is its end
-        return rows * (np.maximum.accumulate(rows, axis=1) >= FIRST_PITCH)
+        line[phrases.position[on]] = top.pitch[on] + (FIRST_PITCH - self.min_pitch)
+        if not self.pad_to_total_time:
+            return line, phrases.first_bar, phrases.bars
+        return self._pad(line, phrases, total_steps)
 
-    def _why_none(self, sequence: NoteSequence) -> str:
-        return "no usable notes"
+    def _pad(
+        self, line: np.ndarray, phrases: Phrases, total_steps: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Each phrase with the silence before it, and after it up to the last whole bar of the piece."""
+        size, bars = self.steps_per_bar, total_steps // self.steps_per_bar
+        if len(phrases.bars) * total_steps > MAX_STEPS:
+            raise KikiboubaError("it is too long for pad_to_total_time")
+        padded = np.zeros((len(phrases.bars), bars * size), np.uint8)
+        for row, origin, first, count in zip(
+            padded, phrases.origin, phrases.first_bar, phrases.bars, strict=True
+        ):
+            phrase = line[first * size : (first + count) * size]
+            end = (origin + count) * size
+            row[origin * size : end] = phrase[: len(row) - origin * size]
+            events = phrase[phrase > NO_EVENT]
+            if end < len(row) and events[-1] != NOTE_OFF:  # the last note must end somewhere
+                row[end] = NOTE_OFF
+        return padded.reshape(-1), np.arange(len(padded)) * bars, np.full(len(padded), bars)
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The melody transposed by a random interval."""
@@ -163,8 +261,8 @@ class MelodyRepresentation:
     def transpose(self, array: np.ndarray, semitones: int) -> np.ndarray:
         """Labels [steps] shifted; a note that leaves the range vanishes, with its note off.
 
-        Follows the original, which transposes before it extracts, except that a note which ended where the vanished
-        one began still ends there.
+        Follows the original, which transposes before it extracts, except that a note which ended where the
+        vanished one began still ends there.
         """
         out = array.astype(np.int64)
         notes = (out >= FIRST_PITCH) & (out <= FIRST_PITCH + self.max_pitch - self.min_pitch)
@@ -193,7 +291,8 @@ class MelodyRepresentation:
         return Tune(self.to_sequence(array))
 
     def to_sequence(self, array: np.ndarray) -> NoteSequence:
-        """Labels [T] → notes. A note ends at the next one, at a note off or at the end (token) of the melody."""
+        """Labels [T] → notes. A note ends at the next one, at a note off or at the end (token) of the
+        melody."""
         labels = np.asarray(array, np.int64)
         if self.add_end_token:
             labels = labels[: np.append(np.flatnonzero(labels == self.depth - 1), len(labels))[0]]
@@ -210,20 +309,10 @@ class MelodyRepresentation:
         )
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """Perceptual measures [n]."""
-        raise NotImplementedError
-
-
-def top_line(piece: QuantizedSequence) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The highest note at every onset of every instrument.
-
-    Returns:
-        (instrument, start, end, pitch): [N] each, in order of instrument and onset; steps may overlap.
-    """
-    notes = piece.notes
-    order = np.lexsort((notes["start"], -notes["pitch"], piece.q_start, notes["instrument"]))
-    instrument, start = notes["instrument"][order], piece.q_start[order]
-    first = np.ones(len(order), bool)
-    first[1:] = (instrument[1:] != instrument[:-1]) | (start[1:] != start[:-1])
-    order = order[first]
-    return instrument[first], start[first], piece.q_end[order], notes["pitch"][order]
+        """jaggedness, density, register and contour [n] of melodies; formulas in
+        `melody_attributes.measure`."""
+        labels = stack_padded(arrays, NO_EVENT).astype(np.int64)
+        note = (labels >= FIRST_PITCH) & (labels <= FIRST_PITCH + self.max_pitch - self.min_pitch)
+        pitch = np.where(note, labels - FIRST_PITCH + self.min_pitch, -1)
+        middle = (self.min_pitch + self.max_pitch) / 2
+        return melody_attributes.measure(pitch, labels == NOTE_OFF, self.steps_per_bar, middle)

@@ -2,35 +2,44 @@
 
 Reading follows pretty_midi to the letter, because the original models read their training data through it:
 
-    notes        A note-off closes every open note of its channel and pitch that began before its tick. If it closed
-                 some, a note that began at its very tick stays open; if none, that one is deleted. Notes that are
-                 never closed are dropped.
-    instruments  One for each (track, channel, program), numbered by their first closed note, track after track. The
-                 program is the one in force at the note-off. Channel 10 plays drums.
-    time         Tempo, meter and key count in the first track only. A tick's time is the time of the last tempo
-                 change before it plus ticks times seconds a tick, in that order of float operations: rounding to
-                 the grid depends on the last bit.
+    notes        A note-off closes every open note of its channel and pitch that began before its tick. If
+                 it closed some, a note that began at its very tick stays open; if none, that one is deleted.
+                 Notes that are never closed are dropped.
+    instruments  One for each (track, channel, program), numbered by their first closed note, track after
+                 track. The program is the one in force at the note-off. Channel 10 plays drums.
+    time         Tempo, meter and key count in the first track only. A tick's time is the time of the last
+                 tempo change before it plus ticks times seconds a tick, in that order of float operations:
+                 rounding to the grid depends on the last bit.
 
-Where pretty_midi gives up without need, this reader goes on: files counted in film frames, unknown chunks, late meta
-events, key signatures that do not exist (ignored).
+Where pretty_midi gives up without need, this reader goes on: files counted in film frames, unknown chunks,
+late meta events, key signatures that do not exist (ignored).
 """
 
 import struct
 from bisect import bisect_right
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from kikibouba.data.files import write_bytes
-from kikibouba.data.midi_events import Header, Track, decode
+from kikibouba.data.midi_events import (
+    KEY_SIGNATURE,
+    TEMPO,
+    TIME_SIGNATURE,
+    TRACK_NAME,
+    Events,
+    Header,
+    Meta,
+    decode,
+)
 from kikibouba.data.midi_writer import midi_bytes
-from kikibouba.data.notes import DEFAULT_QPM, NOTE_DTYPE, NoteSequence
+from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
 from kikibouba.errors import KikiboubaError
 
 MAX_SECONDS = 12 * 3600.0
-_TEMPO, _TIME_SIGNATURE, _KEY_SIGNATURE, _TRACK_NAME = 0x51, 0x58, 0x59, 0x03
-_NOTE_OFF, _NOTE_ON, _PROGRAM = 0x80, 0x90, 0xC0
-_DRUM_CHANNEL = 9
+NOTE_OFF, NOTE_ON, PROGRAM_CHANGE = 0x80, 0x90, 0xC0
+DRUM_CHANNEL = 9
 
 
 def read_midi(path: str | Path) -> NoteSequence:
@@ -51,48 +60,43 @@ def read_midi(path: str | Path) -> NoteSequence:
 
 def from_midi_bytes(data: bytes) -> NoteSequence:
     """`read_midi` of a file's content."""
-    header, tracks = decode(data)
-    clock = _Clock(header, tracks[0])
-    parts, names = [], []
-    for track in tracks:
-        notes, track_names = _track_notes(track, clock, len(names))
-        parts.append(notes)
-        names += track_names
-    notes = np.concatenate(parts)
+    header, events = decode(data)
+    first_track = [meta for meta in events.meta if meta.track == 0]
+    clock = _Clock(header, first_track)
+    notes, created = _notes(events, clock)
     total_time = float(notes["end"].max(initial=0.0))
     if total_time > MAX_SECONDS:
-        hours = total_time / 3600
-        raise KikiboubaError(f"a note lasts until {hours:.0f} hours: damaged, or longer than the 12 hours allowed")
+        raise KikiboubaError(f"a note lasts until {total_time / 3600:.0f} hours; at most 12 are read")
     return NoteSequence(
         notes=notes,
         tempos=clock.tempos(),
-        time_signatures=_time_signatures(tracks[0], clock),
-        key_signatures=_key_signatures(tracks[0], clock),
+        time_signatures=_time_signatures(first_track, clock),
+        key_signatures=_key_signatures(first_track, clock),
         total_time=total_time,
         ticks_per_quarter=clock.ticks_per_quarter,
-        instrument_names=tuple(names),
+        instrument_names=_names(events, created),
     )
 
 
 class _Clock:
     """Ticks → seconds, by the tempo changes of the first track."""
 
-    def __init__(self, header: Header, first: Track) -> None:
-        """Files counted in film frames have no quarters: they are given 120 a minute, and their tempos are ignored."""
+    def __init__(self, header: Header, metas: list[Meta]) -> None:
+        """Film frames know no quarters: files counted in them get 120 a minute, their tempos are ignored."""
         self.ticks_per_quarter = header.ticks_per_quarter or max(1, round(header.ticks_per_second / 2))
         scales = [(0, 60.0 / (DEFAULT_QPM * self.ticks_per_quarter))]
-        for _, tick, kind, payload in first.meta if header.ticks_per_quarter else ():
-            if kind == _TEMPO:
-                scale = self._seconds_a_tick(payload)
-                if tick == 0:
+        for meta in metas:
+            if meta.kind == TEMPO:
+                scale = self._seconds_a_tick(meta.payload)
+                if meta.tick == 0:
                     scales = [(0, scale)]
                 elif scale != scales[-1][1]:
-                    scales.append((tick, scale))
+                    scales.append((meta.tick, scale))
         if header.ticks_per_second:
             scales = [(0, 1.0 / header.ticks_per_second)]
         self._scales = scales
         times = [0.0]
-        for (tick, scale), (following, _) in zip(scales[:-1], scales[1:], strict=True):
+        for (tick, scale), (following, _) in pairwise(scales):
             times.append(times[-1] + scale * (following - tick))
         self._ticks = np.array([tick for tick, _ in scales], np.int64)
         self._seconds_per_tick = np.array([scale for _, scale in scales])
@@ -120,59 +124,84 @@ class _Clock:
         return np.column_stack([self._times, quarters])
 
 
-def _time_signatures(first: Track, clock: _Clock) -> np.ndarray:
+def _time_signatures(metas: list[Meta], clock: _Clock) -> np.ndarray:
     rows = []
-    for _, tick, kind, payload in first.meta:
-        if kind == _TIME_SIGNATURE and len(payload) >= 2:
-            if payload[1] > 30:
-                raise KikiboubaError(f"a meter of {payload[0]}/2^{payload[1]}: the file is damaged")
-            rows.append((clock.at(tick), payload[0], 2 ** payload[1]))
+    for meta in metas:
+        if meta.kind == TIME_SIGNATURE and len(meta.payload) >= 2:
+            numerator, power = meta.payload[:2]
+            if power > 30:
+                raise KikiboubaError(f"there is a meter of {numerator}/2^{power}: the file is damaged")
+            rows.append((clock.at(meta.tick), numerator, 2**power))
     return np.array(rows, np.float64).reshape(-1, 3)
 
 
-def _key_signatures(first: Track, clock: _Clock) -> np.ndarray:
+def _key_signatures(metas: list[Meta], clock: _Clock) -> np.ndarray:
     """Sharps (flats negative) and mode → tonic and mode: a fifth up adds a sharp, and A minor has none."""
     rows = []
-    for _, tick, kind, payload in first.meta:
-        if kind == _KEY_SIGNATURE and len(payload) >= 2:
-            sharps, mode = struct.unpack("bB", payload[:2])
+    for meta in metas:
+        if meta.kind == KEY_SIGNATURE and len(meta.payload) >= 2:
+            sharps, mode = struct.unpack("bB", meta.payload[:2])
             if abs(sharps) <= 7 and mode in (0, 1):
-                rows.append((clock.at(tick), (7 * sharps + 9 * mode) % 12, mode))
+                rows.append((clock.at(meta.tick), (7 * sharps + 9 * mode) % 12, mode))
     return np.array(rows, np.float64).reshape(-1, 3)
 
 
-def _track_notes(track: Track, clock: _Clock, first_instrument: int) -> tuple[np.ndarray, list[str]]:
-    """The closed notes of a track by instrument, and its instruments' names."""
-    kind = track.status & 0xF0
-    index = np.flatnonzero((kind == _NOTE_ON) | (kind == _NOTE_OFF))
-    is_on = (kind[index] == _NOTE_ON) & (track.data2[index] > 0)
-    channel = (track.status[index] & 0x0F).astype(np.int16)
-    on, off = pair_notes(track.tick[index], is_on, channel * 128 + track.data1[index])
-    channel, on, off = channel[on], index[on], index[off]
+def _notes(events: Events, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
+    """The closed notes [N], by instrument; and the index of the event with which each instrument first
+    appears."""
+    kind = events.status & 0xF0
+    index = np.flatnonzero((kind & 0xE0) == NOTE_OFF)  # 0x80 and 0x90
+    is_on = (kind[index] == NOTE_ON) & (events.data2[index] > 0)
+    line = events.track * 16 + (events.status & 0x0F)  # one for each track and channel
+    on, off = pair_notes(events.tick[index], is_on, line[index] * 128 + events.data1[index])
+    on, off = index[on], index[off]
 
-    program = _program_at(track, kind, channel, off)
-    _, first, which = np.unique(channel * 128 + program, return_index=True, return_inverse=True)
+    program = _programs(events, kind, line, off)
+    _, first, which = np.unique(line[off] * 128 + program, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int16)
-    created = np.argsort(first)
-    rank[created] = np.arange(len(first))
+    rank[np.argsort(first)] = np.arange(len(first))
     instrument = rank[which]
-    if len(first) > 1:
+    created = off[np.sort(first)]
+    if (instrument[1:] < instrument[:-1]).any():
         order = np.argsort(instrument, kind="stable")
-        on, off, channel, program, instrument = (a[order] for a in (on, off, channel, program, instrument))
+        on, off, program, instrument = on[order], off[order], program[order], instrument[order]
+    notes = make_notes(
+        pitch=events.data1[on],
+        start=clock.seconds(events.tick[on]),
+        end=clock.seconds(events.tick[off]),
+        velocity=events.data2[on],
+        instrument=instrument,
+        program=program,
+        is_drum=events.status[on] & 0x0F == DRUM_CHANNEL,
+    )
+    return notes, created
 
-    notes = np.empty(len(on), NOTE_DTYPE)
-    notes["pitch"], notes["velocity"] = track.data1[on], track.data2[on]
-    notes["start"], notes["end"] = clock.seconds(track.tick[on]), clock.seconds(track.tick[off])
-    notes["instrument"], notes["program"] = instrument + first_instrument, program
-    notes["is_drum"] = channel == _DRUM_CHANNEL
-    return notes, _names(track, off[np.flatnonzero(np.diff(instrument, prepend=-1))].tolist())
+
+def _names(events: Events, created: np.ndarray) -> tuple[str, ...]:
+    """The name that the track of each of these events had at that point."""
+    titles = [(meta.track, meta.after, meta.payload) for meta in events.meta if meta.kind == TRACK_NAME]
+    names = []
+    for event in created.tolist():
+        track = int(events.track[event])
+        last = bisect_right(titles, (track, event), key=lambda title: title[:2]) - 1
+        known = last >= 0 and titles[last][0] == track
+        names.append(titles[last][2].decode("latin1") if known else "")
+    return tuple(names)
 
 
-def _names(track: Track, events: list[int]) -> list[str]:
-    """The track's name as it was at each of these events."""
-    titles = [(seen, text.decode("latin1")) for seen, _, kind, text in track.meta if kind == _TRACK_NAME]
-    titles.insert(0, (-1, ""))
-    return [titles[bisect_right(titles, event, key=lambda title: title[0]) - 1][1] for event in events]
+def _programs(events: Events, kind: np.ndarray, line: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """The program [M] int16 in force on the line of each of these events [M]; 0 before its first program
+    change."""
+    changes = np.flatnonzero(kind == PROGRAM_CHANGE)
+    if not len(changes):
+        return np.zeros(len(off), np.int16)
+    # the last change whose (line, position) is not after the event's
+    size = len(kind)
+    place = np.sort(line[changes].astype(np.int64) * size + changes)
+    last = np.searchsorted(place, line[off].astype(np.int64) * size + off) - 1
+    change = place[np.maximum(last, 0)] % size
+    known = (last >= 0) & (line[change] == line[off])
+    return np.where(known, events.data1[change], 0).astype(np.int16)
 
 
 def pair_notes(tick: np.ndarray, is_on: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -184,23 +213,30 @@ def pair_notes(tick: np.ndarray, is_on: np.ndarray, key: np.ndarray) -> tuple[np
         key: [N] int, the same for events of the same channel and pitch.
 
     Returns:
-        (on, off): indices [M] of the events that begin and end each note, in the order in which notes are closed.
+        (on, off): indices [M] of the events that begin and end each note, in the order in which notes are
+        closed.
     """
-    order = np.argsort(key, kind="stable")
+    order = _stable_argsort(key)
     key, tick, is_on = key[order], tick[order], is_on[order]
-    count = len(order)
-    # the next note-off, and the next one on a later tick, of every event, if their keys are the same
-    next_off = _next_where(~is_on)
     on = np.flatnonzero(is_on)
-    closing = next_off[on]
-    exists = closing < count
-    exists[exists] = key[closing[exists]] == key[on[exists]]
+    closing = _next_where(~is_on)[on]
+    exists = closing < len(order)
     on, closing = on[exists], closing[exists]
+    same = key[closing] == key[on]
+    on, closing = on[same], closing[same]
     if (doubtful := tick[closing] == tick[on]).any():
         on, closing = _replay(tick, is_on, key, on, closing, np.unique(key[on[doubtful]]))
     on, off = order[on], order[closing]
-    by_closing = np.lexsort((on, off))
+    by_closing = _stable_argsort(off)  # notes that end together are of one key, and in order already
     return on[by_closing], off[by_closing]
+
+
+def _stable_argsort(values: np.ndarray) -> np.ndarray:
+    """`np.argsort(values, kind="stable")` of values >= 0; small ones are sorted as 16 bits, in linear
+    time."""
+    if len(values) and values.max() < 2**16:
+        values = values.astype(np.uint16)
+    return np.argsort(values, kind="stable")
 
 
 def _next_where(mask: np.ndarray) -> np.ndarray:
@@ -210,9 +246,15 @@ def _next_where(mask: np.ndarray) -> np.ndarray:
 
 
 def _replay(
-    tick: np.ndarray, is_on: np.ndarray, key: np.ndarray, on: np.ndarray, closing: np.ndarray, keys: np.ndarray
+    tick: np.ndarray,
+    is_on: np.ndarray,
+    key: np.ndarray,
+    on: np.ndarray,
+    closing: np.ndarray,
+    keys: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Notes of the given keys anew, event by event: some begin and end on one tick, where the rule is intricate."""
+    """Notes of the given keys anew, event by event: some begin and end on one tick, where the rule is
+    intricate."""
     keep = ~np.isin(key[on], keys)
     pairs = []
     for k in keys:
@@ -229,18 +271,7 @@ def _replay(
     return np.concatenate([on[keep], again[:, 0]]), np.concatenate([closing[keep], again[:, 1]])
 
 
-def _program_at(track: Track, kind: np.ndarray, channel: np.ndarray, event: np.ndarray) -> np.ndarray:
-    """The program [M] in force on a channel [M] at an event [M]; 0 before the first program change."""
-    program = np.zeros(len(event), np.int16)
-    changes = np.flatnonzero(kind == _PROGRAM)
-    for c in np.unique(track.status[changes] & 0x0F):
-        here = changes[(track.status[changes] & 0x0F) == c]
-        on_channel = np.flatnonzero(channel == c)
-        last = np.searchsorted(here, event[on_channel]) - 1
-        program[on_channel] = np.where(last >= 0, track.data1[here[last]], 0)
-    return program
-
-
 def write_midi(sequence: NoteSequence, path: str | Path) -> Path:
-    """Write a MIDI file, whole or not at all, and return its path. See `midi_bytes` for what MIDI cannot hold."""
+    """Write a MIDI file, whole or not at all, and return its path. See `midi_bytes` for what MIDI cannot
+    hold."""
     return write_bytes(path, midi_bytes(sequence))

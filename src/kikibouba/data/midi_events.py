@@ -1,10 +1,11 @@
 """The bytes of a Standard MIDI File as arrays of events.
 
-A MIDI track is a chain: where an event starts is known only once the one before it has been read. What *can* be known
-of every byte at once is where the next event would start if one started here. So numpy answers that question for all
-positions, a short loop follows the chain, and numpy decodes the events that lie on it. This is some four times
-faster than reading event by event in Python, and unlike a library that returns paired notes it keeps every event in
-the order of the file, which pretty_midi's rule for pairing notes depends on (see `midi.py`).
+A MIDI track is a chain: where an event starts is known only once the one before it has been read. What
+*can* be known of every byte at once is where the next event would start if one started here. So numpy
+answers that question for all positions, a short loop follows the chain, and numpy decodes the events that
+lie on it. This is some four times faster than reading event by event in Python, and unlike a library that
+returns paired notes it keeps every event in the order of the file, which pretty_midi's rule for pairing
+notes depends on (see `midi.py`).
 """
 
 import struct
@@ -19,7 +20,8 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 
 META, SYSEX, SYSEX_CONTINUED = 0xFF, 0xF0, 0xF7
 _SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1, 0xF6: 0, 0xF8: 0, 0xFA: 0, 0xFB: 0, 0xFC: 0, 0xFE: 0}
-_TEMPO, _TIME_SIGNATURE, _KEY_SIGNATURE, _TRACK_NAME = 0x51, 0x58, 0x59, 0x03
+TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, TRACK_NAME = 0x51, 0x58, 0x59, 0x03
+KEPT_META = (TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, TRACK_NAME)
 
 _AFTER_STATUS = np.zeros(256, np.int32)
 """Bytes from the status byte to the next event, for channel events with two data bytes; 0: look closer."""
@@ -29,19 +31,33 @@ _AFTER_STATUS[0xE0:0xF0] = 3
 
 
 @dataclass
-class Track:
-    """The channel events of one track, in the order of the file, and its metadata."""
+class Meta:
+    """An event that is not music itself."""
 
+    after: int
+    """how many channel events of the file come before it"""
+    track: int
+    tick: int
+    kind: int
+    """TEMPO, TIME_SIGNATURE, KEY_SIGNATURE or TRACK_NAME; others are not kept"""
+    payload: bytes
+
+
+@dataclass
+class Events:
+    """The channel events of all tracks, track after track, in the order of the file; and the meta events."""
+
+    track: np.ndarray
+    """[N] int32, not decreasing"""
     tick: np.ndarray
-    """[N] int64: absolute tick"""
+    """[N] int64: from the start, not decreasing within a track"""
     status: np.ndarray
     """[N] uint8: kind of event in the upper four bits, channel in the lower"""
     data1: np.ndarray
     """[N] uint8: pitch, controller or program"""
     data2: np.ndarray
-    """[N] uint8: velocity or value"""
-    meta: list[tuple[int, int, int, bytes]]
-    """(number of channel events before it, tick, type, payload) of tempo, signature and track name events"""
+    """[N] uint8: velocity or value; meaningless in events that have only one data byte"""
+    meta: list[Meta]
 
 
 @dataclass
@@ -55,8 +71,8 @@ class Header:
     """0.0 when the file counts in quarters"""
 
 
-def decode(data: bytes) -> tuple[Header, list[Track]]:
-    """All tracks of a MIDI file of format 0, 1 or 2.
+def decode(data: bytes) -> tuple[Header, Events]:
+    """All events of a MIDI file of format 0, 1 or 2.
 
     Raises:
         KikiboubaError: the bytes are no MIDI file, or a broken one; says where and how.
@@ -66,19 +82,20 @@ def decode(data: bytes) -> tuple[Header, list[Track]]:
     header, position = _read_header(data)
     octets = np.frombuffer(data + bytes(8), np.uint8)
     delta_length, following = _speculate(octets)
-    tracks = []
-    while len(tracks) < header.tracks:
+    chain: list[int] = []
+    first: list[int] = []
+    while len(first) < header.tracks:
         if position + 8 > len(data):
-            raise KikiboubaError(f"the header announces {header.tracks} tracks, the file ends after {len(tracks)}")
+            raise KikiboubaError(f"the header announces {header.tracks} tracks, the file has {len(first)}")
         kind, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "big")
         start, position = position + 8, position + 8 + size
         if position > len(data):
             missing = position - len(data)
-            raise KikiboubaError(f"the chunk {kind!r} at byte {start - 8} lacks {missing} of its {size} bytes")
+            raise KikiboubaError(f"chunk {kind!r} at byte {start - 8} lacks {missing} of its {size} bytes")
         if kind == b"MTrk":
-            chain = _follow(data, memoryview(following), start, position, len(tracks))
-            tracks.append(_decode_track(data, octets, delta_length, chain, len(tracks)))
-    return header, tracks
+            first.append(len(chain))
+            _follow(data, memoryview(following), start, position, chain)
+    return header, _gather(data, octets, delta_length, chain, first)
 
 
 def _read_header(data: bytes) -> tuple[Header, int]:
@@ -106,14 +123,19 @@ def _read_header(data: bytes) -> tuple[Header, int]:
 
 
 def _speculate(octets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every byte, as if an event started there: the bytes of its delta time, and where the next event starts.
+    """For every byte, as if an event started there: the bytes of its delta time, and where the next event
+    starts.
 
     The second is 0 where numpy alone cannot tell: at meta, system and one-data-byte events.
     """
     more = octets >= 0x80
     length = np.ones(len(octets), np.int32)
     run = more.copy()
-    for shift in (1, 2, 3):  # a delta time has at most four bytes, of which all but the last have the high bit
+    for shift in (
+        1,
+        2,
+        3,
+    ):  # a delta time has at most four bytes, of which all but the last have the high bit
         length += run
         run[:-shift] &= more[shift:]
         run[-shift:] = False
@@ -122,29 +144,29 @@ def _speculate(octets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return length, np.where(after > 0, status_at + after, 0)
 
 
-def _follow(data: bytes, following: memoryview, start: int, end: int, track: int) -> list[int]:
-    """Where the events of the track in data[start:end] start."""
-    chain: list[int] = []
+def _follow(data: bytes, following: memoryview, start: int, end: int, chain: list[int]) -> None:
+    """Append to `chain` where each event of the track in data[start:end] starts."""
+    before = len(chain)
     position, one_data_byte = start, False
     while position < end:
         if not one_data_byte:
             while after := following[position]:
                 chain.append(position)
                 position = after
-        if position >= end:  # the loop above looks at no end: cut off what it saw of the next chunk
-            del chain[bisect_left(chain, end) :]
-            position = int(following[chain[-1]]) if chain else start
+        if position >= end:  # that loop looks at no end: cut off what it took for events in the next chunk
+            del chain[bisect_left(chain, end, before) :]
+            position = int(following[chain[-1]])
             break
         chain.append(position)
-        position, one_data_byte = _step(data, position, one_data_byte, track)
-    if position != end or not chain:
-        what = "is empty" if not chain else "ends inside an event"
-        raise KikiboubaError(f"track {track} {what}: the file is truncated or damaged")
-    return chain
+        position, one_data_byte = _step(data, position, one_data_byte)
+    if position != end or len(chain) == before:
+        what = "is empty" if len(chain) == before else "ends inside an event"
+        raise KikiboubaError(f"the track at byte {start - 8} {what}: the file is truncated or damaged")
 
 
-def _step(data: bytes, position: int, one_data_byte: bool, track: int) -> tuple[int, bool]:
-    """The start of the next event, by looking at this one; and whether the running status has one data byte."""
+def _step(data: bytes, position: int, one_data_byte: bool) -> tuple[int, bool]:
+    """The start of the next event, by looking at this one; and whether the running status has one data
+    byte."""
     at, _ = _variable_length(data, position)
     status = data[at] if at < len(data) else 0
     if status < 0x80:
@@ -156,7 +178,7 @@ def _step(data: bytes, position: int, one_data_byte: bool, track: int) -> tuple[
         payload, size = _variable_length(data, at + (2 if status == META else 1))
         return payload + size, one_data_byte
     if status not in _SYSTEM_DATA_BYTES:
-        raise KikiboubaError(f"track {track} has the undefined status byte {status:#x} at byte {at}")
+        raise KikiboubaError(f"byte {at} is the undefined status {status:#x}: the file is damaged")
     return at + 1 + _SYSTEM_DATA_BYTES[status], one_data_byte
 
 
@@ -171,52 +193,63 @@ def _variable_length(data: bytes, position: int) -> tuple[int, int]:
     raise KikiboubaError(f"byte {position} should end a number of at most four bytes: the file is damaged")
 
 
-def _decode_track(
-    data: bytes, octets: np.ndarray, delta_length: np.ndarray, chain: list[int], track: int
-) -> Track:
-    start = np.array(chain, np.int64)
+def _gather(
+    data: bytes, octets: np.ndarray, delta_length: np.ndarray, chain: list[int], first: list[int]
+) -> Events:
+    """Decode the events that start at the positions of `chain`; those at the indices `first` begin a
+    track."""
+    start = np.array(chain, np.int32)
+    track = np.zeros(len(chain), np.int32)
+    track[first[1:]] = 1
+    track = np.cumsum(track, dtype=np.int32)
     length = delta_length[start]
-    delta = (octets[start] & 0x7F).astype(np.int64)
-    for k in (1, 2, 3):
-        longer = length > k
-        if not longer.any():
-            break
-        delta[longer] = delta[longer] << 7 | octets[start[longer] + k] & 0x7F
+    delta = _deltas(octets, start, length)
     tick = np.cumsum(delta)
+    tick -= (tick - delta)[first][track]
+
     at = start + length
     status = octets[at]
     special = status >= 0xF0
-    meta = _collect_meta(data, at, tick, special) if special.any() else []
+    meta = _collect_meta(data, at, track, tick, np.flatnonzero(special)) if special.any() else []
     keep = ~special
-    at, tick, status = at[keep], tick[keep], status[keep]
+    at, track, tick, status = at[keep], track[keep], tick[keep], status[keep]
     explicit = status >= 0x80
     if not explicit.all():
-        if not explicit[0]:
-            raise KikiboubaError(f"track {track} starts with data bytes that belong to no event")
+        begins = np.diff(track, prepend=-1) > 0
+        if (begins & ~explicit).any():
+            raise KikiboubaError(
+                "a track starts with data bytes that belong to no event: the file is damaged"
+            )
         status = status[np.maximum.accumulate(np.where(explicit, np.arange(len(status)), 0))]
-    at = at + explicit
+        at = at + explicit
+    else:
+        at = at + 1
     data1, data2 = octets[at], octets[at + 1]
     has_two = (status < 0xC0) | (status >= 0xE0)
     if ((data1 | (data2 * has_two)) >= 0x80).any():
-        raise KikiboubaError(f"track {track} has a data byte over 127: the file is damaged")
-    return Track(tick, status, data1, data2, meta)
+        raise KikiboubaError("there is a data byte over 127 in an event: the file is damaged")
+    return Events(track, tick, status, data1, data2, meta)
+
+
+def _deltas(octets: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """The delta times [N] int64 of `length` bytes that stand at `start`."""
+    delta = (octets[start] & 0x7F).astype(np.int64)
+    for k in (1, 2, 3):
+        longer = np.flatnonzero(length > k)
+        if not len(longer):
+            break
+        delta[longer] = delta[longer] << 7 | octets[start[longer] + k] & 0x7F
+    return delta
 
 
 def _collect_meta(
-    data: bytes, at: np.ndarray, tick: np.ndarray, special: np.ndarray
-) -> list[tuple[int, int, int, bytes]]:
-    """The meta events that matter here, each with the number of channel events before it."""
+    data: bytes, at: np.ndarray, track: np.ndarray, tick: np.ndarray, special: np.ndarray
+) -> list[Meta]:
+    """The meta events that matter here among the events with the indices `special`."""
     found = []
-    index = np.flatnonzero(special)
-    for seen, i in enumerate(index.tolist()):
+    for seen, i in enumerate(special.tolist()):
         position = int(at[i])
-        if data[position] != META or data[position + 1] not in (
-            _TEMPO,
-            _TIME_SIGNATURE,
-            _KEY_SIGNATURE,
-            _TRACK_NAME,
-        ):
-            continue
-        payload, size = _variable_length(data, position + 2)
-        found.append((i - seen, int(tick[i]), data[position + 1], data[payload : payload + size]))
+        if data[position] == META and (kind := data[position + 1]) in KEPT_META:
+            payload, size = _variable_length(data, position + 2)
+            found.append(Meta(i - seen, int(track[i]), int(tick[i]), kind, data[payload : payload + size]))
     return found

@@ -1,4 +1,5 @@
-"""`NoteSequence` → the bytes of a MIDI file of format 1: a track of tempos, meters and keys, then one an instrument."""
+"""`NoteSequence` → the bytes of a MIDI file of format 1: a track of tempos, meters and keys, then one an
+instrument."""
 
 import struct
 from itertools import pairwise
@@ -9,7 +10,8 @@ from kikibouba.data.notes import DEFAULT_QPM, NoteSequence
 from kikibouba.errors import KikiboubaError
 
 Event = tuple[int, int, bytes]
-"""(tick, rank among the events of that tick, bytes): note-offs go before note-ons, so that repeated notes sound"""
+"""(tick, rank among the events of that tick, bytes): note-offs go before note-ons, so that repeated notes
+sound"""
 
 _META, _OFF, _ON = 0, 1, 2
 _CHANNELS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15)
@@ -20,8 +22,8 @@ _LONGEST_DELTA = 2**28 - 1
 def midi_bytes(sequence: NoteSequence) -> bytes:
     """The bytes of a MIDI file. Read back, it gives the same notes at the nearest tick.
 
-    MIDI cannot hold two notes of one pitch at once on a channel: the earlier one ends where the later one starts.
-    Notes of an instrument that has several programs become several instruments.
+    MIDI cannot hold two notes of one pitch at once on a channel: the earlier one ends where the later one
+    starts. Notes of an instrument that has several programs become several instruments.
 
     Raises:
         KikiboubaError: something in the sequence has no form in MIDI (a pitch of 130, a meter of 4/5, …).
@@ -30,9 +32,15 @@ def midi_bytes(sequence: NoteSequence) -> bytes:
     timeline = _Timeline(sequence)
     tracks = [_pack(timeline.events + _signatures(sequence, timeline))]
     notes = sequence.notes
-    parts = sorted(set(zip(*(notes[name].tolist() for name in ("instrument", "program", "is_drum")), strict=True)))
+    parts = sorted(
+        set(zip(*(notes[name].tolist() for name in ("instrument", "program", "is_drum")), strict=True))
+    )
     for index, (instrument, program, is_drum) in enumerate(parts):
-        own = (notes["instrument"] == instrument) & (notes["program"] == program) & (notes["is_drum"] == is_drum)
+        own = (
+            (notes["instrument"] == instrument)
+            & (notes["program"] == program)
+            & (notes["is_drum"] == is_drum)
+        )
         channel = _DRUM_CHANNEL if is_drum else _CHANNELS[index % len(_CHANNELS)]
         events = [(0, _META, bytes([0xC0 | channel, program]))]
         if 0 <= instrument < len(sequence.instrument_names):
@@ -51,12 +59,16 @@ def _check(sequence: NoteSequence) -> None:
     if not (np.isfinite(notes["start"]) & np.isfinite(notes["end"]) & (notes["start"] >= 0)).all():
         raise KikiboubaError("cannot write MIDI: a note's time is negative or not a number")
     if not 1 <= sequence.ticks_per_quarter < 0x8000:
-        raise KikiboubaError(f"cannot write MIDI with {sequence.ticks_per_quarter} ticks a quarter; allowed: 1 to 32767")
+        raise KikiboubaError(
+            f"cannot write MIDI with {sequence.ticks_per_quarter} ticks a quarter; allowed: 1 to 32767"
+        )
     if not ((sequence.tempos[:, 1] >= 60e6 / 0xFFFFFF) & (sequence.tempos[:, 1] <= 60e6)).all():
         raise KikiboubaError("cannot write MIDI: a tempo is not within 3.6 to 60000000 quarters a minute")
     for _, numerator, denominator in sequence.time_signatures.tolist():
         if not 0 <= numerator < 256 or denominator < 1 or np.log2(denominator) % 1:
-            raise KikiboubaError(f"cannot write MIDI: the meter {numerator:g}/{denominator:g} has no form in it")
+            raise KikiboubaError(
+                f"cannot write MIDI: the meter {numerator:g}/{denominator:g} has no form in it"
+            )
 
 
 class _Timeline:
@@ -89,7 +101,9 @@ def _signatures(sequence: NoteSequence, timeline: _Timeline) -> list[Event]:
         content = bytes([int(numerator), int(np.log2(denominator)), 24, 8])
         events.append((int(timeline.ticks(np.array([time]))[0]), _META, b"\xff\x58\x04" + content))
     for time, key, mode in sequence.key_signatures.tolist():
-        major = (int(key) - 9 * int(mode)) % 12  # the tonic as if the mode had been major with the same signature
+        major = (
+            int(key) - 9 * int(mode)
+        ) % 12  # the tonic as if the mode had been major with the same signature
         sharps = (7 * major + 5) % 12 - 5  # -5 (D flat) to 6 (F sharp)
         content = struct.pack("bB", sharps, int(mode))
         events.append((int(timeline.ticks(np.array([time]))[0]), _META, b"\xff\x59\x02" + content))
@@ -101,7 +115,9 @@ def _note_events(notes: np.ndarray, channel: int, timeline: _Timeline) -> list[E
     end = np.maximum(timeline.ticks(notes["end"]), start + 1)
     order = np.lexsort((end, start, notes["pitch"]))
     pitch, velocity = notes["pitch"][order], np.maximum(notes["velocity"][order], 1)
-    rows = list(zip(pitch.tolist(), start[order].tolist(), end[order].tolist(), velocity.tolist(), strict=True))
+    rows = list(
+        zip(pitch.tolist(), start[order].tolist(), end[order].tolist(), velocity.tolist(), strict=True)
+    )
     events: list[Event] = []
     for (p, on, off, v), following in pairwise([*rows, (-1, 0, 0, 0)]):
         if following[0] == p and following[1] == on:

@@ -1,11 +1,12 @@
 """`NoteSequence`: a piece of music as one structured array of notes plus its tempo, meter and key changes.
 
-The field names and the rules for splitting and quantising are those of Magenta's NoteSequence, so that the arrays
-derived from it are the same. Times are seconds; drums are notes with `is_drum`.
+The field names and the rules for splitting and quantising are those of Magenta's NoteSequence, so that the
+arrays derived from it are the same. Times are seconds; drums are notes with `is_drum`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -61,9 +62,11 @@ class QuantizedSequence:
     q_end: np.ndarray
     """[N] int64, > q_start"""
     total_steps: int
-    steps_per_quarter: int
+    steps_per_second: float
     steps_per_bar: float
     """not an integer in, say, 7/32"""
+    meter: str
+    """such as 4/4"""
 
 
 def make_notes(
@@ -87,8 +90,8 @@ def quantize(sequence: NoteSequence, steps_per_quarter: int = 4) -> QuantizedSeq
     """Snap notes to a grid of `steps_per_quarter`, halves rounded up; a note lasts at least one step.
 
     Raises:
-        KikiboubaError: the tempo or the meter changes (see `split_on_time_changes`), the meter's denominator is
-            no power of two or its numerator 0, or a note has a negative time.
+        KikiboubaError: the tempo or the meter changes (see `split_on_time_changes`), the meter's denominator
+            is no power of two or its numerator 0, or a note has a negative time.
     """
     numerator, denominator = _only_meter(sequence)
     qpm = _only_tempo(sequence)
@@ -100,7 +103,8 @@ def quantize(sequence: NoteSequence, steps_per_quarter: int = 4) -> QuantizedSeq
         raise KikiboubaError("a note has a negative time")
     total = max(int(sequence.total_time * steps_per_second + 0.5), int(q_end.max(initial=0)))
     steps_per_bar = steps_per_quarter * (4.0 / denominator * numerator)
-    return QuantizedSequence(sequence.notes, q_start, q_end, total, steps_per_quarter, steps_per_bar)
+    meter = f"{numerator}/{denominator}"
+    return QuantizedSequence(sequence.notes, q_start, q_end, total, steps_per_second, steps_per_bar, meter)
 
 
 def _to_steps(seconds: np.ndarray, steps_per_second: float) -> np.ndarray:
@@ -134,52 +138,56 @@ def _only_tempo(sequence: NoteSequence) -> float:
 
 
 def split_on_time_changes(sequence: NoteSequence) -> list[NoteSequence]:
-    """Cut a sequence wherever its tempo or meter really changes, each part shifted to start at 0.
+    """Cut a sequence wherever its tempo or meter really changes, each piece shifted to start at 0.
 
-    A note belongs to the part it starts in; what sounds beyond that part's end is lost. A part's `total_time` is the
-    end of its last note. Before the first change 120 quarters a minute and 4/4 hold.
+    A note belongs to the piece it starts in; what sounds beyond that piece's end is lost. A piece has one tempo
+    and one meter; its `total_time` is the end of its last note. Before the first change 120 quarters a minute
+    and 4/4 hold.
     """
-    changes = [(t, 0, (n, d)) for t, n, d in sequence.time_signatures.tolist()]
-    changes += [(t, 1, (qpm,)) for t, qpm in sequence.tempos.tolist()]
+    changes = [(time, 0, tuple(meter)) for time, *meter in sequence.time_signatures.tolist()]
+    changes += [(time, 1, tuple(qpm)) for time, *qpm in sequence.tempos.tolist()]
     changes = sorted((c for c in changes if c[0] < sequence.total_time), key=lambda change: change[0])
-    current: list[tuple[float, ...]] = [DEFAULT_METER, (DEFAULT_QPM,)]
-    times = [0.0]
+    state: list[tuple[float, ...]] = [DEFAULT_METER, (DEFAULT_QPM,)]
+    times, states = [0.0], [tuple(state)]
     for time, which, value in changes:
-        if value != current[which]:
-            current[which] = value
+        if value != state[which]:
+            state[which] = value
             if time > times[-1]:
                 times.append(time)
+                states.append(tuple(state))
+            else:
+                states[-1] = tuple(state)
     if sequence.total_time > times[-1]:
         times.append(sequence.total_time)
-    return [_extract(sequence, a, b) for a, b in zip(times[:-1], times[1:], strict=True)]
+    if len(times) == 2:
+        return [_piece(sequence, sequence.notes, 0.0, times[1], states[0])]
+    by_onset = sequence.notes[np.argsort(sequence.notes["start"], kind="stable")]
+    pieces = []
+    for (start, end), piece_state in zip(pairwise(times), states, strict=False):
+        first, last = np.searchsorted(by_onset["start"], [start, end])
+        notes = by_onset[first:last].copy()
+        notes["end"] = np.minimum(notes["end"], end) - start
+        notes["start"] -= start
+        pieces.append(_piece(sequence, notes, start, end, piece_state))
+    return pieces
 
 
-def _extract(sequence: NoteSequence, start: float, end: float) -> NoteSequence:
-    """The part [start, end) of a sequence, in order of onset, with the tempo, meter and key in force at its start."""
-    notes = sequence.notes
-    notes = notes[(notes["start"] >= start) & (notes["start"] < end)]
-    if (notes["start"][1:] < notes["start"][:-1]).any():
-        notes = notes[np.argsort(notes["start"], kind="stable")]
-    notes = notes.copy()
-    notes["start"] -= start
-    notes["end"] = np.minimum(notes["end"], end) - start
+def _piece(
+    sequence: NoteSequence, notes: np.ndarray, start: float, end: float, state: tuple[tuple[float, ...], ...]
+) -> NoteSequence:
+    """The notes of [start, end), already moved to 0, with the (meter, tempo) and the keys that hold there."""
+    keys = sequence.key_signatures
+    first, last = np.searchsorted(keys[:, 0], start, "right"), np.searchsorted(keys[:, 0], end, "left")
+    keys = keys[max(first - 1, 0) : last].copy()
+    keys[:, 0] = np.maximum(keys[:, 0] - start, 0.0)
     return replace(
         sequence,
         notes=notes,
-        tempos=_state_between(sequence.tempos, start, end),
-        time_signatures=_state_between(sequence.time_signatures, start, end),
-        key_signatures=_state_between(sequence.key_signatures, start, end),
+        tempos=np.array([[0.0, *state[1]]]),
+        time_signatures=np.array([[0.0, *state[0]]], np.float64),
+        key_signatures=keys,
         total_time=float(notes["end"].max(initial=0.0)),
     )
-
-
-def _state_between(table: np.ndarray, start: float, end: float) -> np.ndarray:
-    """The rows of [start, end) shifted to 0, the last one at or before the start moved to 0."""
-    before = np.flatnonzero(table[:, 0] <= start)[-1:]
-    inside = np.flatnonzero((table[:, 0] > start) & (table[:, 0] < end))
-    rows = table[np.concatenate([before, inside])].copy()
-    rows[:, 0] = np.maximum(rows[:, 0] - start, 0.0)
-    return rows
 
 
 def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
@@ -189,7 +197,9 @@ def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
     notes = notes[(notes["pitch"] >= 0) & (notes["pitch"] <= 127)]
     keys = sequence.key_signatures.copy()
     keys[:, 1] = (keys[:, 1] + semitones) % 12
-    return replace(sequence, notes=notes, key_signatures=keys, total_time=float(notes["end"].max(initial=0.0)))
+    return replace(
+        sequence, notes=notes, key_signatures=keys, total_time=float(notes["end"].max(initial=0.0))
+    )
 
 
 def concatenate(sequences: Sequence[NoteSequence], seconds: Sequence[float] | None = None) -> NoteSequence:
@@ -218,7 +228,10 @@ def concatenate(sequences: Sequence[NoteSequence], seconds: Sequence[float] | No
 
 
 def _joined(tables: list[np.ndarray], offsets: list[float]) -> np.ndarray:
-    rows = np.concatenate([table + [o, *[0] * (table.shape[1] - 1)] for table, o in zip(tables, offsets, strict=False)])
+    tables = [table.copy() for table in tables]
+    for table, offset in zip(tables, offsets, strict=False):
+        table[:, 0] += offset
+    rows = np.concatenate(tables)
     changed = np.ones(len(rows), bool)
     changed[1:] = (rows[1:, 1:] != rows[:-1, 1:]).any(axis=1)
     return rows[changed]

@@ -1,49 +1,64 @@
-"""From events on a grid of steps to windows of whole bars: what melodies and drums have in common.
+"""From onsets on a grid of steps to windows of whole bars: what melodies and drums have in common.
 
-A *phrase* is a stretch of bars without a long silence. It starts at the bar of its first onset and ends at the end of
-the bar in which its last note ends, so neither silent bars before the first note nor those after the last one appear.
-Every window of `bars` bars inside a phrase is one example; the hop is one bar.
+A *phrase* is a stretch of bars without a long silence. It starts with the bar of its first onset and ends
+with the bar in which its last note ends, so neither silent bars before the first note nor those after the
+last one appear. Every window of `bars` bars inside a phrase is one example; the hop is one bar.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
+from kikibouba.data.notes import NoteSequence, QuantizedSequence, quantize, split_on_time_changes
 from kikibouba.errors import KikiboubaError
 
+T = TypeVar("T")
+
+QUARTERS_PER_BAR = 4
 MAX_STEPS = 2**20
-"""Longest sequence that is laid out on a grid: 65536 bars. Damaged files may claim more than memory can hold."""
+"""Longest piece laid out on a grid: 65536 bars. Damaged files may claim more than memory can hold."""
 
 
 @dataclass
 class Phrases:
-    """The phrases of one or several parts laid one after the other on one line of steps."""
+    """P phrases laid one after the other on one line of steps, and where N onsets lie on it."""
 
+    origin: np.ndarray
+    """[P] int64: the bar of the piece in which each phrase starts"""
     first_bar: np.ndarray
-    """[P] int64: where each phrase starts on the line, in bars"""
+    """[P] int64: the bar of the line in which it starts"""
     bars: np.ndarray
     """[P] int64: how long it is"""
+    phrase: np.ndarray
+    """[N] int64: the phrase of each onset"""
     position: np.ndarray
-    """[N] int64: where each onset lies on the line, in steps; -1 if its phrase was cut before it"""
+    """[N] int64: the step of the line of each onset, where `room` is above 0"""
     room: np.ndarray
-    """[N] int64: steps from each onset to the end of its phrase"""
+    """[N] int64: steps from each onset to the end of its phrase; 0 or less if the phrase was cut before it"""
 
 
 def find_phrases(
-    part: np.ndarray, start: np.ndarray, end: np.ndarray, steps_per_bar: int, gap_bars: float, max_bars: int | None
+    part: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    steps_per_bar: int,
+    gap_bars: float,
+    max_bars: int | None,
 ) -> Phrases:
     """Cut onsets into phrases.
 
     Args:
         part: [N] int, not decreasing; phrases do not run across parts (instruments).
         start: [N] steps of the onsets, increasing within a part.
-        end: [N] steps at which the silence after each onset may begin.
+        end: [N] steps at which a silence after each onset would begin.
         steps_per_bar: at least 1.
-        gap_bars: this many bars of silence, or more, end a phrase; 0: none does.
+        gap_bars: a silence of this many bars, or more, ends a phrase; 0: none does.
         max_bars: longer phrases are cut to this length.
     """
-    if len(start) and int(end.max()) > MAX_STEPS:
-        raise KikiboubaError(f"the piece is {int(end.max()) // steps_per_bar} bars long: the file is damaged")
+    if len(end) and end.max() > MAX_STEPS:
+        raise KikiboubaError(f"it claims to last {end.max() // steps_per_bar} bars; at most 65536 are read")
     breaks = np.ones(len(start), bool)
     breaks[1:] = part[1:] != part[:-1]
     if gap_bars:
@@ -58,14 +73,23 @@ def find_phrases(
     phrase = np.cumsum(breaks) - 1
     inside = start - (origin * steps_per_bar)[phrase]
     room = (bars * steps_per_bar)[phrase] - inside
-    position = np.where(room > 0, inside + (first_bar * steps_per_bar)[phrase], -1)
-    return Phrases(first_bar, bars, position, room)
+    return Phrases(origin, first_bar, bars, phrase, inside + (first_bar * steps_per_bar)[phrase], room)
 
 
-def slice_bars(line: np.ndarray, phrases: Phrases, bars: int, steps_per_bar: int) -> np.ndarray:
-    """All windows [W, bars * steps_per_bar] of a line of labels that lie inside a phrase, in order."""
-    count = np.maximum(phrases.bars - bars + 1, 0)
-    first = np.repeat(phrases.first_bar - (np.cumsum(count) - count), count) + np.arange(count.sum())
+def slice_bars(
+    line: np.ndarray, first_bar: np.ndarray, phrase_bars: np.ndarray, bars: int, steps_per_bar: int
+) -> np.ndarray:
+    """All windows [W, bars * steps_per_bar] of a line of labels that lie inside a phrase, in order.
+
+    Args:
+        line: [any number of bars * steps_per_bar].
+        first_bar: [P] where each phrase starts on the line.
+        phrase_bars: [P] how long it is.
+        bars: length of a window.
+        steps_per_bar: at least 1.
+    """
+    count = np.maximum(phrase_bars - bars + 1, 0)
+    first = np.repeat(first_bar - (np.cumsum(count) - count), count) + np.arange(count.sum())
     rows = line.reshape(-1, steps_per_bar)[first[:, None] + np.arange(bars)]
     return rows.reshape(len(first), bars * steps_per_bar)
 
@@ -75,3 +99,48 @@ def unique_rows(rows: np.ndarray) -> np.ndarray:
     content, size = rows.tobytes(), rows.itemsize * rows.shape[1]
     unique = dict.fromkeys([content[i : i + size] for i in range(0, len(content), size)])
     return np.frombuffer(b"".join(unique), rows.dtype).reshape(-1, rows.shape[1])
+
+
+def stack_padded(arrays: Iterable[np.ndarray], padding: int) -> np.ndarray:
+    """Arrays [T_i] → [n, longest], padded on the right."""
+    rows = [np.asarray(array) for array in arrays]
+    stacked = np.full((len(rows), max(map(len, rows), default=0)), padding, np.int64)
+    for target, row in zip(stacked, rows, strict=True):
+        target[: len(row)] = row
+    return stacked
+
+
+def quantize_in_four(piece: NoteSequence, steps_per_quarter: int) -> QuantizedSequence:
+    """`quantize`, but only if a bar lasts four quarters: 4/4, 2/2, 8/8, …
+
+    Raises:
+        KikiboubaError: names the meter.
+    """
+    quantized = quantize(piece, steps_per_quarter)
+    if quantized.steps_per_bar != steps_per_quarter * QUARTERS_PER_BAR:
+        allowed = f"only bars of {steps_per_quarter * QUARTERS_PER_BAR} steps (4/4, 2/2) are used"
+        raise KikiboubaError(f"the meter is {quantized.meter}; {allowed}")
+    return quantized
+
+
+def each_piece(sequence: NoteSequence, extract: Callable[[NoteSequence], T]) -> Iterator[T]:
+    """What `extract` finds in each piece of constant tempo and meter; pieces it rejects are passed over."""
+    for piece in split_on_time_changes(sequence):
+        try:
+            yield extract(piece)
+        except KikiboubaError:
+            continue
+
+
+def check_usable(sequence: NoteSequence, extract: Callable[[NoteSequence], object]) -> None:
+    """Raise the error by which `extract` rejects the piece with most notes, if it rejects all pieces."""
+    error, most = KikiboubaError("it has no notes"), 0
+    for piece in split_on_time_changes(sequence):
+        try:
+            extract(piece)
+        except KikiboubaError as rejection:
+            if len(piece.notes) > most:
+                error, most = rejection, len(piece.notes)
+        else:
+            return
+    raise error
