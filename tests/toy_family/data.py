@@ -1,6 +1,8 @@
-"""A toy representation; like the real ones it knows no torch."""
+"""Toy representations; like the real ones they know no torch."""
 
 import os
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -23,6 +25,9 @@ class ToyRepresentation:
         text = path.read_text()
         if "crash" in text:
             os.abort()
+        if "slow" in text:
+            time.sleep(0.1)
+            text = text.replace("slow", "")
         if "bug" in text:
             raise IndexError("a parser's own mistake")
         if "bad" in text:
@@ -44,3 +49,23 @@ class ToyRepresentation:
         for row, array in zip(x, arrays, strict=True):
             row[: len(array)] = array
         return x, lengths
+
+
+@dataclass(frozen=True)
+class ToySketches:
+    """Text files of lines "split category n"; an example is a zigzag of n rows of stroke-3."""
+
+    kind: ClassVar[str] = "toy_sketches"
+    scale_factor: float = 1.0
+
+    def read_many(self, path: Path) -> Iterator[tuple[int, str | None, str | None]]:
+        for line in path.read_text().splitlines():
+            split, category, n = line.split()
+            yield int(n), None if split == "-" else split, None if category == "-" else category
+
+    def windows(self, item: int) -> list[np.ndarray]:
+        if item > 20:
+            raise KikiboubaError("too long")
+        strokes = np.zeros((item, 3), np.float32)
+        strokes[:, 0], strokes[:, 1], strokes[-1, 2] = 10 + item, 5 * (-1) ** np.arange(item), 1
+        return [strokes]

@@ -12,6 +12,7 @@ from toy_family.config import ModelConfig
 from toy_family.data import ToyRepresentation
 
 config.REPRESENTATIONS["toy"] = "toy_family.data:ToyRepresentation"
+config.REPRESENTATIONS["toy_sketches"] = "toy_family.data:ToySketches"
 config.FAMILIES["toy"] = "toy_family"
 
 

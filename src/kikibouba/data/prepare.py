@@ -10,6 +10,7 @@ import dataclasses
 import os
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -62,6 +63,8 @@ def prepare(
     Raises:
         KikiboubaError: nothing to read, nothing usable, folder not writable, interrupted.
     """
+    if limit is not None and limit < 1:
+        raise KikiboubaError(f"limit {limit} must be at least 1 file")
     if isinstance(representation, str):
         representation = representation_from_dict({"kind": representation})
     out = Path(out_dir)
@@ -78,10 +81,18 @@ def prepare(
         out.mkdir(parents=True, exist_ok=True)
         parts = Parts(out / "parts", job)
         readings = read_all(readable, job, parts, workers or _cores(), progress)
-        dataset = _merge(representation, sources, readings, out, unique, missing)
+        usable, skipped = _sort_out(sources, readings)
+        dataset = _merge(representation, usable, skipped, missing, out, unique) if usable else None
         parts.remove()
     except OSError as error:
         raise KikiboubaError(f"cannot write the dataset to {out}: {error.strerror or error}") from None
+    if dataset is None:
+        with suppress(OSError):  # unless something else is in it, e.g. an older dataset
+            out.rmdir()
+        first = skipped[0]
+        raise KikiboubaError(
+            f"none of {len(sources)} files gave an example; {first['file']}: {first['reason']}"
+        )
     return dataset
 
 
@@ -126,24 +137,31 @@ class _Usable:
     counts: dict[str, int]
 
 
-def _merge(
-    representation: Any,
-    sources: Sequence[Source],
-    readings: dict[str, Reading],
-    out: Path,
-    unique: bool,
-    missing: int,
-) -> Dataset:
-    """Put the parts together in the order of file names."""
+def _sort_out(
+    sources: Sequence[Source], readings: dict[str, Reading]
+) -> tuple[list[_Usable], list[dict[str, str]]]:
+    """The files that gave examples, and name and reason of those that did not."""
     usable, skipped = [], []
     for source in sources:
-        if reason := _why_skipped(source, reading := readings.get(source.name)):
-            skipped.append({"file": source.name, "reason": reason})
-        elif reading is not None:
+        reading = readings.get(source.name)
+        if reading is None or (source.split is None and reading.record["splitless"]):
+            skipped.append({"file": source.name, "reason": "in no split list"})
+        elif reading.record["skipped"] is not None:
+            skipped.append({"file": source.name, "reason": reading.record["skipped"]})
+        else:
             usable.append(_Usable(source, reading, {}))
-    if not usable:
-        first = f"; e.g. {skipped[0]['file']}: {skipped[0]['reason']}" if skipped else ""
-        raise KikiboubaError(f"none of {len(sources)} files gave an example{first}")
+    return usable, skipped
+
+
+def _merge(
+    representation: Any,
+    usable: Sequence[_Usable],
+    skipped: Sequence[dict[str, str]],
+    missing: int,
+    out: Path,
+    unique: bool,
+) -> Dataset:
+    """Put the parts together in the order of file names."""
     with DatasetWriter(out) as writer:
         categories = sorted({name for file in usable for name in file.reading.record["categories"]})
         duplicates = _write_examples(writer, usable, categories, unique)
@@ -157,14 +175,6 @@ def _merge(
             "missing": missing,
         }
         return writer.close(meta)
-
-
-def _why_skipped(source: Source, reading: Reading | None) -> str | None:
-    if reading is None:
-        return "in no split list"
-    if source.split is None and reading.record["skipped"] is None and reading.record["splitless"]:
-        return "in no split list"
-    return reading.record["skipped"]
 
 
 def _meta(representation: Any, usable: Sequence[_Usable]) -> dict[str, Any]:

@@ -102,7 +102,8 @@ def read_all(
             for worker in crew:
                 worker.stop()
     return parts.load(sources) | {
-        name: Reading({"skipped": reason}, parts.folder, 0) for name, reason in crashed.items()
+        name: Reading({"skipped": reason, "splitless": False}, parts.folder, 0)
+        for name, reason in crashed.items()
     }
 
 

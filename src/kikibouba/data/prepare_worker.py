@@ -6,8 +6,8 @@ It speaks JSON lines. First comes the job, `{"representation": "module:Class", "
 
 A part file is an .npz: `rows` (all examples end to end), `lengths` [n] int64, `splits` [n] int8 (index into
 `store.SPLITS`, -1: the file's own), `categories` [n] int32 (index into the record's list, -1: none) and
-`records`, JSON bytes with a dictionary a file: name, bytes, mtime, sha256, count, categories, splitless (no
-item named its split), skipped (reason or null), rejected (reason → number of items), warnings.
+`records`, JSON bytes with a dictionary a file: name, bytes, mtime, sha256, count, categories, splitless
+(examples, and none names its split), skipped (reason or null), rejected (reason → number of items), warnings.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
                 rejected[str(error)] += 1
                 continue
             split_code = -1 if split is None else SPLITS.index(split)
-            category_code = -1 if category is None else categories.setdefault(category, len(categories))
+            category_code = -1 if not category else categories.setdefault(category, len(categories))
             examples += [(array, split_code, category_code) for array in arrays]
         if not examples:
             record["skipped"] = next(iter(rejected), "no examples in it")
@@ -79,7 +79,7 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
         "rejected": rejected,
         "warnings": warnings,
     }
-    record["splitless"] = all(split < 0 for _, split, _ in examples)
+    record["splitless"] = bool(examples) and all(split < 0 for _, split, _ in examples)
     return record, examples
 
 

@@ -8,6 +8,7 @@ shuffled: padding nearly vanishes, and yet every example may meet every other.
 
 import dataclasses
 import hashlib
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
@@ -77,6 +78,9 @@ class SplitBatches:
         self.dataset = dataset
         self.representation = representation or dataset.representation
         self.batch_size = min(batch_size, len(self.examples))
+        if self.batch_size < batch_size and split == "train":
+            n = self.batch_size
+            warnings.warn(f"{split} has {n} examples only: batches of {n}, not {batch_size}", stacklevel=2)
         self.seed, self.augment = seed, augment
         self.eval_split = eval_split or ("valid" if split == "train" else split)
         self.batches_per_epoch = len(self.examples) // self.batch_size

@@ -176,7 +176,11 @@ class Run:
     def _check(self, loss: float, what: str) -> None:
         if math.isfinite(loss):
             return
-        kept = f"the state of step {self.saved_step} is in {self.out}/state" if self.saved_step else "none is saved"
+        kept = (
+            f"the state of step {self.saved_step} is in {self.out}/state"
+            if self.saved_step
+            else "none is saved"
+        )
         raise KikiboubaError(
             f"the {what} became {loss} at step {self.step}; {kept}. "
             "Look for broken examples, or start again with a lower train.learning_rate or train.grad_clip"
