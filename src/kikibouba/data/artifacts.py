@@ -1,4 +1,4 @@
-"""What a model's output is to a user: something to see, hear and save under a name whose suffix says the form."""
+"""What a model's output is to a user: something to see, hear and save; a file's suffix names its form."""
 
 import io
 import json
@@ -11,6 +11,7 @@ import numpy as np
 
 from kikibouba.data import strokes as stroke_arrays
 from kikibouba.data.files import write_bytes
+from kikibouba.data.svg import write_svg
 from kikibouba.errors import KikiboubaError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Tune:
     suffixes: ClassVar[tuple[str, ...]] = (".mid", ".wav", ".png", ".json")
 
     def save(self, path: str | Path) -> Path:
-        """Write .mid (Standard MIDI File), .wav (44.1 kHz stereo), .png (piano roll or drum grid) or .json (notes).
+        """Write .mid, .wav (48 kHz stereo), .png (piano roll or drum grid) or .json (notes).
 
         Raises:
             KikiboubaError: unknown suffix or no permission.
@@ -71,7 +72,7 @@ class Tune:
         return wav_bytes(self.to_midi())
 
     def to_json(self) -> bytes:
-        """`{"notes": [{"pitch": 60, "velocity": 80, "start": 0.0, "end": 0.5, …}, …], "total_time": …}`, seconds."""
+        """`{"notes": [{"pitch": 60, "velocity": 80, "start": 0.0, "end": 0.5, …}, …], "total_time": …}`."""
         notes = self.notes.notes
         names = notes.dtype.names or ()
         rows = [dict(zip(names, row.tolist(), strict=True)) for row in notes]
@@ -127,8 +128,6 @@ class Drawing:
         return json.dumps(record).encode()
 
     def _repr_svg_(self) -> str:
-        from kikibouba.data.svg import write_svg
-
         return write_svg(self.strokes)
 
     def _repr_png_(self) -> bytes:

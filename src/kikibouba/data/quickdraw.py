@@ -1,8 +1,8 @@
 """Drawings in the wild: Sketch-RNN's .npz files and QuickDraw's .ndjson.
 
-The .npz files hold object arrays, that is, Python pickles, and a pickle may run any code. So nothing of numpy's own
-loading is used: `_ArrayUnpickler` knows three names, each a stand-in below that merely notes what the pickle says,
-and the arrays are then built here, from bytes whose number has been checked.
+The .npz files hold object arrays, that is, Python pickles, and a pickle may run any code. So nothing of
+numpy's own loading is used: `_ArrayUnpickler` knows three names, each a stand-in below that merely notes what
+the pickle says, and the arrays are then built here, from bytes whose number has been checked.
 """
 
 import gzip
@@ -27,6 +27,8 @@ SPLITS = ("train", "valid", "test", "holdout", "strokes")
 """Names of arrays that hold drawings; `strokes` is a single drawing, as `Drawing.save` writes it."""
 MAX_BYTES = 2**30
 """Unpacked size up to which a file is read: QuickDraw's largest class is a fifth of that."""
+MAX_TOTAL = 100_000_000
+"""Points in all drawings of a file together."""
 MAX_POINTS = 100_000
 """Points in one drawing; beyond it is not a drawing."""
 
@@ -48,23 +50,23 @@ class Records(NamedTuple):
 def read_npz(path: str | Path, problems: list[str] | None = None) -> dict[str, list[np.ndarray]]:
     """The drawings of a Sketch-RNN .npz by split, as stroke-3 float32 [N, 3] in the file's units.
 
-    Drawings that are no drawings (wrong shape, NaN, no points) are left out, and if `problems` is given, a line
-    on each is appended to it. Every drawing returned ends with pen = 1.
+    Drawings that are no drawings (wrong shape, NaN, no points) are left out, and if `problems` is given, a
+    line on each is appended to it. Every drawing returned ends with pen = 1.
 
     Args:
         path: a file with arrays named as in `SPLITS`, pickled by Python 2 or 3, or dense [n, N, 3].
         problems: a list to append to.
 
     Raises:
-        KikiboubaError: not such a file, damaged, too large, holding anything but arrays, or no usable drawing.
+        KikiboubaError: no such file, damaged, too large, holding more than arrays, or no usable drawing.
     """
     problems = [] if problems is None else problems
-    splits = {}
+    splits: dict[str, list[np.ndarray]] = {}
+    points = 0
     for name, content in _read_zip(Path(path)).items():
         try:
             raw = _read_npy(content)
-        except (ValueError, EOFError, MemoryError, RecursionError, IndexError, TypeError, AttributeError,
-                KeyError, OverflowError, pickle.UnpicklingError, SyntaxError) as error:  # fmt: skip
+        except Exception as error:  # a damaged pickle makes its reader stumble in any way
             raise KikiboubaError(f"{path}: array {name!r} cannot be read: {error}") from None
         found = [raw] if name == "strokes" else list(raw)
         splits[name] = []
@@ -73,6 +75,10 @@ def read_npz(path: str | Path, problems: list[str] | None = None) -> dict[str, l
                 splits[name].append(_checked(drawing))
             except KikiboubaError as error:
                 problems.append(f"{name}[{index}]: {error}")
+                continue
+            points += len(drawing)
+            if points > MAX_TOTAL:  # a small pickle may name one array a million times
+                raise KikiboubaError(f"{path} holds more than {MAX_TOTAL} points; split it")
     if not any(splits.values()):
         reason = f": {problems[0]}" if problems else ""
         raise KikiboubaError(f"{path} holds no usable drawing{reason}")
@@ -98,7 +104,7 @@ def _read_zip(path: Path) -> dict[str, bytes]:
         raise KikiboubaError(f"{path} is no readable .npz: {error}") from None
 
 
-def _read_npy(content: bytes) -> Sequence[Any]:
+def _read_npy(content: bytes) -> np.ndarray | list[Any]:
     """The array in the bytes of an .npy; of an object array the list of what it holds."""
     file = io.BytesIO(content)
     version = npy.read_magic(file)
@@ -135,6 +141,7 @@ class _PickledArray:
 
     def __init__(self, *_: object) -> None:
         self.state: tuple = ()
+        self.array: np.ndarray | None = None
 
     def __setstate__(self, state: tuple) -> None:
         self.state = state
@@ -147,7 +154,12 @@ class _PickledArray:
         return [item.build() if isinstance(item, _PickledArray) else item for item in content]
 
     def build(self) -> np.ndarray:
-        """The array of numbers."""
+        """The array of numbers, made once however often the pickle refers to it."""
+        if self.array is None:
+            self.array = self._build()
+        return self.array
+
+    def _build(self) -> np.ndarray:
         _, shape, dtype, fortran, content = self.state
         if dtype.code.startswith(
             "O"
@@ -177,7 +189,7 @@ _STAND_INS: dict[tuple[str, str], Any] = {
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads pickles of arrays of arrays; every other name a pickle mentions is refused before it is imported."""
+    """Reads pickles of arrays of arrays; any other name in a pickle is refused before it is imported."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STAND_INS:
@@ -195,11 +207,7 @@ def _checked(drawing: Any) -> np.ndarray:
     if not isinstance(strokes, np.ndarray):
         raise KikiboubaError(f"a {type(strokes).__name__} where an array of numbers is expected")
     if strokes.ndim != 2 or strokes.shape[1] != 3:
-        hint = (
-            "; stroke-5? drop its last two columns after cutting at the end row"
-            if strokes.shape[1:] == (5,)
-            else ""
-        )
+        hint = "; stroke-5? `to_stroke3` converts it" if strokes.shape[1:] == (5,) else ""
         raise KikiboubaError(f"shape {strokes.shape} where [N, 3] (dx, dy, pen) is expected{hint}")
     if not 0 < len(strokes) <= MAX_POINTS:
         raise KikiboubaError(f"{len(strokes)} points; 1 to {MAX_POINTS} are allowed")
@@ -219,7 +227,7 @@ def read_ndjson(path: str | Path, *, recognized_only: bool = True) -> Records:
 
     Args:
         path: one JSON record a line.
-        recognized_only: leave out drawings that QuickDraw's classifier did not recognise, as Sketch-RNN's data does.
+        recognized_only: leave out drawings that QuickDraw's classifier did not recognise.
 
     Raises:
         KikiboubaError: unreadable, or no usable drawing; says the commonest reasons.
@@ -272,7 +280,7 @@ def _parse_record(line: str) -> dict[str, Any]:
 
 
 def drawing_to_strokes(drawing: Any) -> np.ndarray:
-    """The `drawing` of a QuickDraw record, strokes `[[x, …], [y, …]]` or with times, → stroke-3 float32 [N, 3].
+    """A QuickDraw `drawing`, strokes `[[x, …], [y, …]]` or with times, → stroke-3 float32 [N, 3].
 
     Raises:
         KikiboubaError: it is not such a list, and why.

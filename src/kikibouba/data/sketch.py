@@ -1,7 +1,7 @@
-"""The sketch representation: drawings of any size and origin as the short, evenly scaled stroke-3 a model reads."""
+"""The sketch representation: drawings of any size and origin as the short, even stroke-3 a model reads."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -22,6 +22,7 @@ from kikibouba.data.strokes import (
     to_stroke3,
     to_stroke5,
 )
+from kikibouba.data.svg import read_svg
 from kikibouba.errors import KikiboubaError
 
 OFFSET_LIMIT = 1000.0
@@ -35,6 +36,8 @@ class SketchRepresentation:
     """Items and arrays are stroke-3 [N, 3] float32; an array's offsets are divided by `scale_factor`."""
 
     kind: ClassVar[str] = "sketch"
+    suffixes: ClassVar[tuple[str, ...]] = (".svg", ".npz", ".ndjson", ".ndjson.gz", ".ndjson.xz", ".json")
+    """Of the files `read` understands."""
 
     max_length: int = 250
     """Most points of an example."""
@@ -65,50 +68,80 @@ class SketchRepresentation:
         Raises:
             KikiboubaError: unknown suffix, unreadable, or no usable drawing in it.
         """
-        path = Path(path)
-        name = path.name.lower()
-        if name.endswith(".svg"):
-            from kikibouba.data.svg import read_svg
+        items = [item for item, _, _ in self.read_many(Path(path))]
+        if len(items) == 1:
+            try:
+                self._example(items[0])
+            except KikiboubaError as error:
+                raise KikiboubaError(f"{path}: {error}") from None
+        return items
 
-            return [read_svg(path)]
+    def read_many(self, path: Path) -> Iterator[tuple[np.ndarray, str | None, str | None]]:
+        """(drawing, split, category) of every drawing in a file; None where the file does not say.
+
+        An .npz names its splits, and its own name is the category; upstream's hold-out rows count as test. In
+        an .ndjson each record names its category. Raises as `read` does.
+        """
+        name = path.name.lower()
         if name.endswith(".npz"):
-            return [drawing for split in read_npz(path).values() for drawing in split]
-        if name.endswith((".ndjson", ".ndjson.gz", ".ndjson.xz")):
-            return read_ndjson(path).drawings
-        if name.endswith(".json"):
-            return [_read_json(path)]
-        raise KikiboubaError(f"cannot read {path} as a drawing; allowed: .svg, .npz, .ndjson, .json")
+            category = path.name.partition(".")[0].replace("_", " ")
+            for split, drawings in read_npz(path).items():
+                own = {"holdout": "test", "strokes": None}.get(split, split)
+                yield from ((drawing, own, category if own else None) for drawing in drawings)
+        elif name.endswith((".ndjson", ".ndjson.gz", ".ndjson.xz")):
+            records = read_ndjson(path)
+            for drawing, word in zip(records.drawings, records.categories, strict=True):
+                yield drawing, None, word or None
+        elif name.endswith(".svg"):
+            yield read_svg(path), None, None
+        elif name.endswith(".json"):
+            yield _read_json(path), None, None
+        else:
+            raise KikiboubaError(f"cannot read {path} as a drawing; allowed: {', '.join(self.suffixes)}")
 
     def windows(self, item: np.ndarray) -> list[np.ndarray]:
         """The drawing as the model's example [N, 3] float32, or nothing if it is no drawing at all.
 
         Scaled to `box`, simplified with `epsilon` and, while longer than `max_length`, with more and more, as
-        Google's recipe for QuickDraw does; then clamped, and ended with a lifted pen. Nothing comes of dots (zero
-        width and height) and of drawings too short, or too long however simplified.
+        Google's recipe for QuickDraw does; then clamped, and ended with a lifted pen. Nothing comes of dots
+        (zero width and height) and of drawings too short, or too long however simplified.
+
+        Raises:
+            KikiboubaError: the item is not [N, 3] or not finite.
         """
         strokes = np.array(item, np.float64)
         if strokes.ndim != 2 or strokes.shape[1] != 3 or not np.isfinite(strokes).all():
-            raise KikiboubaError(f"shape {strokes.shape} with finite numbers [N, 3] expected: dx, dy, pen")
-        if len(strokes) < self.min_length or (size := larger_side(strokes)) == 0:
+            raise KikiboubaError(f"shape {strokes.shape} where finite [N, 3] (dx, dy, pen) is expected")
+        try:
+            return [self._example(strokes)]
+        except KikiboubaError:
             return []
+
+    def _example(self, item: np.ndarray) -> np.ndarray:
+        """`windows`, but saying why there is none."""
+        strokes = np.array(item, np.float64)
+        size = larger_side(strokes) if len(strokes) else 0.0
+        if size == 0:
+            raise KikiboubaError("the drawing is a single dot; it needs a width or a height")
         if self.box is not None:
             strokes, size = fit_to_box(strokes, self.box), self.box
-        if (short := self._shorten(strokes, size)) is None:
-            return []
-        array = np.clip(short, -OFFSET_LIMIT, OFFSET_LIMIT).astype(np.float32)
+        array = np.clip(self._shorten(strokes, size), -OFFSET_LIMIT, OFFSET_LIMIT).astype(np.float32)
         if not self.keep_first_offset:
             array[0, :2] = 0
         array[-1, 2] = 1
         array[:, :2] /= np.float32(self.scale_factor)
-        return [array]
+        return array
 
-    def _shorten(self, strokes: np.ndarray, size: float) -> np.ndarray | None:
+    def _shorten(self, strokes: np.ndarray, size: float) -> np.ndarray:
         for retry in range(RETRIES + 1):
             epsilon = self.epsilon + retry * size / 128
             short = simplify(strokes, epsilon) if epsilon > 0 else strokes
             if len(short) <= self.max_length:
-                return short if len(short) >= self.min_length else None
-        return None
+                break
+        if not self.min_length <= len(short) <= self.max_length:
+            allowed = f"{self.min_length} to {self.max_length} are allowed"
+            raise KikiboubaError(f"the drawing has {len(short)} points when simplified; {allowed}")
+        return short
 
     def augment(self, array: np.ndarray, rng: Rng) -> np.ndarray:
         """A random variation: x and y stretched independently, then points left out, as Sketch-RNN does."""
@@ -151,7 +184,7 @@ def _read_json(path: Path) -> np.ndarray:
     try:
         record = json.loads(read_bytes(path, max_bytes=100_000_000))
         return drawing_to_strokes(record.get("drawing") if isinstance(record, dict) else None)
+    except KikiboubaError as error:
+        raise KikiboubaError(f"{path}: {error}") from None
     except (ValueError, RecursionError) as error:
-        if isinstance(error, KikiboubaError):
-            raise KikiboubaError(f"{path}: {error}") from None
         raise KikiboubaError(f"{path} is not valid JSON: {error}") from None

@@ -1,7 +1,7 @@
 """How a drawing feels, in numbers: spiky or round, busy or bare, tall or wide.
 
-All drawings are measured at once, after simplifying each to a tolerance of 1/128 of its larger side, which makes the
-measures independent of how densely a line was sampled.
+All drawings are measured at once, after simplifying each to a tolerance of 1/128 of its larger side, which
+makes the measures independent of how densely a line was sampled.
 """
 
 import numpy as np
@@ -11,8 +11,8 @@ from kikibouba.data.strokes import rdp_mask
 TOLERANCE = 1 / 128
 """Of the larger side. QuickDraw's own simplification uses 2/255."""
 CORNER_HEIGHT = 4 * TOLERANCE
-"""A smooth arc approximated to within the tolerance has vertices no higher than about four times that above the line
-through their neighbours; what stands out higher is a corner."""
+"""A smooth arc approximated to within the tolerance has vertices no higher than about four times that above
+the line through their neighbours; what stands out higher is a corner."""
 CORNER_ANGLE = np.pi / 6
 
 
@@ -20,9 +20,12 @@ def measure(drawings: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Attributes of stroke-3 drawings [N, 3], float64 [n] each, finite for every input.
 
     With S the larger side, and ink the total length of the strokes:
-        angularity  sum of turning angles (rad) at corners / (ink / S). A corner is an inner vertex of a stroke,
-                    simplified to S/128, that turns by more than 30° and stands out of the line through its two
-                    neighbours by more than S/32. 0 for circles and waves, about 1.2 for a square, 5 for a zigzag
+        angularity  sum of turning angles (rad) at corners / (ink / S). A corner is an inner vertex of a
+                    stroke, simplified to S/128, that turns by more than 30° and stands out of the segment
+                    between its two neighbours by more than S/32. 0 for circles and lines, 1.2 for a square, 2
+                    for a five-pointed star, 9 for a zigzag of twelve; about 1 for a steep sine wave, whose
+                    crests are as sharp as the tolerance can tell. The place where a closed stroke closes is
+                    no inner vertex
         density     ink / S: 3.1 for a circle, 4 for a square
         aspect      (height - width) / (height + width): -1 flat, 0 square, 1 upright
         size        S, in the units of the drawings
@@ -43,7 +46,7 @@ def measure(drawings: list[np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _measure_rows(rows: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]:
-    """The same for drawings one after another in `rows` [M, 3], beginning at `starts` [n], none of them empty."""
+    """The same for drawings end to end in `rows` [M, 3], beginning at `starts` [n], none of them empty."""
     owner = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows))))
     points = np.cumsum(rows[:, :2], axis=0)
     points -= points[starts][owner]
@@ -90,7 +93,7 @@ def _height(
     after_length: np.ndarray,
     cross: np.ndarray,
 ) -> np.ndarray:
-    """How far the vertex between two steps stands out of the segment from its neighbour before to the one after."""
+    """How far the vertex between two steps stands out of the segment between its neighbours."""
     base = before + after
     base_length = np.linalg.norm(base, axis=1)
     above = ((before * base).sum(axis=1) > 0) & ((after * base).sum(axis=1) > 0)

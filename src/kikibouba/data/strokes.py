@@ -1,12 +1,12 @@
 """Drawings as arrays: three forms, the ways between them, and what keeps them short and of one size.
 
-    lines     list of [n, 2]: the absolute (x, y) points of each pen stroke; y points down, as in SVG and QuickDraw
-    stroke-3  [N, 3]: dx, dy, pen. Offsets from the point before (the first from the origin); pen = 1 on the last
-              point of a stroke, after which the pen lifts
+    lines     list of [n, 2]: the absolute (x, y) points of each pen stroke; y points down, as in SVG
+    stroke-3  [N, 3]: dx, dy, pen. Offsets from the point before (the first from the origin); pen = 1 on the
+              last point of a stroke, after which the pen lifts
     stroke-5  [N, 5]: dx, dy and one-hot (pen stays down, pen lifts after this point, drawing has ended)
 
-Sources: Ha & Eck, A Neural Representation of Sketch Drawings (2017), and Sketch-RNN's utilities, whose results are
-reproduced bit by bit where the tests say so.
+Sources: Ha & Eck, A Neural Representation of Sketch Drawings (2017), and Sketch-RNN's utilities, whose
+results are reproduced bit by bit where the tests say so.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ def from_lines(lines: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def to_stroke5(strokes: np.ndarray, length: int | None = None) -> np.ndarray:
-    """stroke-3 [N, 3] → stroke-5 float32 [length, 5]; rows from N on are (0, 0, 0, 0, 1). `length` defaults to N."""
+    """stroke-3 [N, 3] → stroke-5 float32 [length or N, 5]; rows from N on are (0, 0, 0, 0, 1)."""
     rows = np.zeros((len(strokes) if length is None else length, 5), np.float32)
     n = len(strokes)
     rows[:n, :2] = strokes[:, :2]
@@ -98,8 +98,9 @@ def simplify(strokes: np.ndarray, epsilon: float) -> np.ndarray:
 def rdp_mask(points: np.ndarray, last: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
     """Which points Ramer-Douglas-Peucker keeps, for any number of lines at once.
 
-    Instead of recursing, each round splits every segment of every line at its farthest point, if that is farther
-    than epsilon from the segment; the outcome is the same because segments do not depend on each other.
+    Instead of recursing, each round splits every segment of every line at its farthest point, if that is
+    farther than epsilon from the segment; the outcome is the same because segments do not depend on each
+    other.
 
     Args:
         points: [N, 2] float, the lines one after another.
@@ -149,10 +150,10 @@ def random_scale(strokes: np.ndarray, factor: float, rng: Rng) -> np.ndarray:
 def drop_points(strokes: np.ndarray, probability: float, rng: Rng) -> np.ndarray:
     """Leave out points inside strokes at random: a dropped point's offset is added to the last kept one.
 
-    A point may go, with `probability`, if neither it nor the point before lifts the pen and it is at least the
-    third after the one where the original's counter stands at 0: the first point of its stroke, or a later one after
-    a lift. Draws one uniform a row, needed or not. The original loops over the rows; the result is the same because
-    who may go depends on pen states alone.
+    A point may go, with `probability`, if neither it nor the point before lifts the pen and it is at least
+    the third after the one where the original's counter stands at 0: the first point of its stroke, or a
+    later one after a lift. Draws one uniform a row, needed or not. The original loops over the rows; the
+    result is the same because who may go depends on pen states alone.
     """
     lifts = strokes[:, 2] > 0.5
     rests = lifts | np.concatenate([[True], lifts[:-1]])  # where the counter returns to 0
@@ -166,6 +167,6 @@ def drop_points(strokes: np.ndarray, probability: float, rng: Rng) -> np.ndarray
 
 
 def offset_std(drawings: Iterable[np.ndarray]) -> float:
-    """The population standard deviation of all dx and dy of stroke-3 drawings pooled: Sketch-RNN's scale factor."""
+    """Population standard deviation of all dx and dy of stroke-3 drawings: Sketch-RNN's scale factor."""
     offsets = np.concatenate([np.asarray(d[:, :2], np.float64).ravel() for d in drawings])
     return float(offsets.std())
