@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.models.base import Batch
 
 
 class Statistics(NamedTuple):
@@ -140,7 +141,12 @@ def _write(
 @torch.no_grad()
 def encode(base: Any, representation: Any, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Examples → (mu, sigma) [n, Z] float32 of a base's encoder, as one batch."""
-    x, lengths = (torch.from_numpy(array) for array in representation.collate(arrays))
-    device = next(base.parameters()).device
-    posterior = base.eval().encode(x.to(device), lengths.to(device))
+    posterior = base.eval().encode(*to_batch(representation, arrays, next(base.parameters()).device))
     return posterior.mu.cpu().numpy(), posterior.sigma.cpu().numpy()
+
+
+def to_batch(representation: Any, arrays: Sequence[np.ndarray], device: torch.device) -> Batch:
+    """Examples → what a model takes; labels become int64, whatever they are stored as."""
+    x, lengths = representation.collate(arrays)
+    tensor = torch.from_numpy(x.astype(np.int64) if x.dtype.kind in "ui" else x)
+    return Batch(tensor.to(device), torch.from_numpy(lengths.astype(np.int64)).to(device))

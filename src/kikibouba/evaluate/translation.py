@@ -7,7 +7,6 @@ encoder determines), so that dimensions the base ignores count nothing.
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,24 +14,16 @@ from torch.nn import functional as F
 
 from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.bridges.posteriors import Posteriors
+from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.rank_correlation import spearman
 from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstein
-
-
-class Base(NamedTuple):
-    """A frozen base: what decodes latents, and what measures the result."""
-
-    module: Any
-    """A `LatentModel`."""
-    representation: Any
-    """Its `Representation`."""
 
 
 @torch.no_grad()
 def translated(bridge: LatentTranslation, z: np.ndarray, source: str, target: str) -> np.ndarray:
     """Latents of `source` [n, Z] → latents of `target` [n, Z'], deterministically."""
     device = next(bridge.parameters()).device
-    return bridge.eval().translate(torch.from_numpy(z).to(device), source, target).cpu().numpy()
+    return bridge.eval().translate(torch.tensor(z).to(device), source, target).cpu().numpy()
 
 
 def informative_units(z: np.ndarray, posteriors: Posteriors) -> np.ndarray:
@@ -43,7 +34,7 @@ def informative_units(z: np.ndarray, posteriors: Posteriors) -> np.ndarray:
 
 def cycle_consistency(bridge: LatentTranslation, source: Posteriors, target: str) -> float:
     """Mean cosine between posterior means and what is left of them after translating there and back."""
-    mu = np.asarray(source.mu)
+    mu = source.mu
     back = translated(bridge, translated(bridge, mu, source.domain, target), target, source.domain)
     a, b = (torch.from_numpy(informative_units(z, source)) for z in (mu, back))
     return F.cosine_similarity(a, b).mean().item()
@@ -54,9 +45,9 @@ def realism(
 ) -> float:
     """Sliced Wasserstein distance of translated to real latents, over that between two halves of real ones.
 
-    1 = this measure cannot tell them from real ones. All three clouds have the same number of points: half the
-    target's items, at most 1,000 (with more the ratio would grow, as two halves of one cloud approach each
-    other without limit). Distances are in the target's informative units, over 1,024 random directions.
+    1 = this measure cannot tell them from real ones. All three clouds have the same number of points: half
+    the target's items, at most 1,000 (with more the ratio would grow, as two halves of one cloud come ever
+    closer). Distances are in the target's informative units, over 1,024 random directions.
 
     Args:
         means: compare clouds of posterior means, translated and real, instead of posterior samples.
@@ -82,7 +73,7 @@ def locality(
 
     Chance is neighbours / (items - 1).
     """
-    mu = np.asarray(source.mu[:1_000])
+    mu = source.mu[:1_000]
     before = informative_units(mu, source)
     after = informative_units(translated(bridge, mu, source.domain, target.domain), target)
     sets = [_nearest(points, neighbours) for points in (before, after)]
@@ -95,17 +86,6 @@ def _nearest(points: np.ndarray, count: int) -> np.ndarray:
     cloud = torch.from_numpy(points)
     distance = torch.cdist(cloud, cloud).fill_diagonal_(float("inf"))
     return distance.topk(count, largest=False).indices.numpy()
-
-
-@torch.no_grad()
-def decoded_attributes(base: Base, z: np.ndarray, batch_size: int = 256) -> dict[str, np.ndarray]:
-    """Attributes [n] by name of latents [n, Z] decoded greedily (temperature 0)."""
-    device = next(base.module.parameters()).device
-    arrays: list[np.ndarray] = []
-    for chunk in torch.from_numpy(z).split(batch_size):
-        x, lengths = base.module.eval().decode(chunk.to(device), temperature=0.0)
-        arrays += base.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
-    return base.representation.attributes(arrays)
 
 
 def attribute_transfer(
@@ -125,7 +105,7 @@ def attribute_transfer(
 
     Returns: `spearman source_attribute>target_attribute` → -1..1.
     """
-    found = decoded_attributes(base, translated(bridge, np.asarray(source.mu[:limit]), source.domain, target))
+    found = base.decoded_attributes(translated(bridge, source.mu[:limit], source.domain, target))
     return {f"spearman {a}>{b}": spearman(source.attributes[a][:limit], found[b]) for a, b in pairs}
 
 

@@ -32,7 +32,10 @@ class GatedMLP(nn.Module):
     def __init__(
         self, input_size: int, output_sizes: Sequence[int], width: int, layers: int, gated: bool = True
     ) -> None:
-        """`gated=False` leaves the mixing out: outputs are affine in the last hidden layer alone."""
+        """`gated=False` leaves the mixing out: outputs are affine in the last hidden layer alone.
+
+        With `layers=0` the last hidden layer is the input itself; `width` then must be `input_size`.
+        """
         super().__init__()
         self.gated = gated
         self.hidden = nn.ModuleList(linear(n, m) for n, m in pairwise([input_size, *[width] * layers]))

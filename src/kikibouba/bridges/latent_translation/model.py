@@ -19,7 +19,7 @@ from kikibouba.bridges.latent_translation.config import ModelConfig
 from kikibouba.bridges.latent_translation.domain import Domain
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.models.base import LossParts, Normal
-from kikibouba.nn.gated_affine import GatedAffine, GatedMLP, linear
+from kikibouba.nn.gated_affine import GatedMLP
 from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstein
 
 
@@ -46,11 +46,9 @@ class LatentTranslation(nn.Module):
         d = config.shared_size
         self.encoder = GatedMLP(common + flag, [d, d], config.width, config.layers, config.gated)
         self.decoder = GatedMLP(d + flag, [common], config.width, config.layers, config.gated)
-        self.classifiers = nn.ModuleList(
-            linear(d, config.num_bins) if config.linear_classifier else GatedAffine(d, d, config.num_bins)
-            for _ in (config.attributes if config.classifier_weight else ())
-        )
-        self.classifiers.requires_grad_(config.train_classifier)
+        heads = [config.num_bins] * len(config.attributes) if config.classifier_weight else []
+        self.classifier = GatedMLP(d, heads, width=d, layers=0, gated=not config.linear_classifier)
+        self.classifier.requires_grad_(config.train_classifier)
 
     def index(self, domain: str) -> int:
         """Position of a domain. Raises KikiboubaError naming the nearest."""
@@ -108,7 +106,7 @@ class LatentTranslation(nn.Module):
         if c.swd_weight:
             parts["swd"] = self._alignment(shared, batch.labels, pairs, generator)
             loss = loss + c.swd_weight * parts["swd"]
-        if self.classifiers:
+        if self.classifier.heads:
             parts["ce"], parts["accuracy"] = self._classification(shared, batch.labels, generator)
             loss = loss + c.classifier_weight * parts["ce"]
         if c.cycle_weight or c.realism_weight:
@@ -167,12 +165,12 @@ class LatentTranslation(nn.Module):
         """(cross-entropy, accuracy) of labels read off z' samples: sum over attributes, mean over items."""
         z = torch.cat([q.sample(generator) for q in shared])
         target = labels.transpose(0, 1).flatten(0, 1)
-        logits = torch.stack([classifier(z) for classifier in self.classifiers], dim=1)
+        logits = torch.stack(self.classifier(z), dim=1)
         known = target >= 0
         items = known.sum().clamp(min=1)
         ce = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-1, reduction="sum")
         accuracy = (logits.argmax(dim=-1) == target).sum() / items
-        return ce * len(self.classifiers) / items, accuracy
+        return ce / items * logits.shape[1], accuracy
 
     def _there_and_back(
         self,

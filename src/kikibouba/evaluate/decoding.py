@@ -1,0 +1,42 @@
+"""Latents → examples → perceptual attributes: how what a model decodes is measured."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from kikibouba.bridges.posteriors import to_batch
+from kikibouba.models.base import Batch
+
+
+class Base(NamedTuple):
+    """A trained model and what makes its arrays measurable."""
+
+    module: Any
+    """A `LatentModel`."""
+    representation: Any
+    """Its `Representation`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(self.module.parameters()).device
+
+    def batches(self, arrays: Sequence[np.ndarray], batch_size: int = 256) -> Iterator[Batch]:
+        """Examples in order, as batches on the model's device."""
+        for first in range(0, len(arrays), batch_size):
+            yield to_batch(self.representation, arrays[first : first + batch_size], self.device)
+
+    @torch.no_grad()
+    def decode(self, z: np.ndarray, batch_size: int = 256) -> list[np.ndarray]:
+        """Latents [n, Z] → n examples, decoded greedily (temperature 0)."""
+        arrays: list[np.ndarray] = []
+        for chunk in torch.from_numpy(z).split(batch_size):
+            x, lengths = self.module.eval().decode(chunk.to(self.device), temperature=0.0)
+            arrays += self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
+        return arrays
+
+    def decoded_attributes(self, z: np.ndarray) -> dict[str, np.ndarray]:
+        """Attributes [n] by name of latents [n, Z] decoded greedily."""
+        return self.representation.attributes(self.decode(z))

@@ -1,0 +1,100 @@
+"""Reconstruction figures, on tiny models whose answers can be worked out otherwise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from kikibouba.data.melody import MelodyRepresentation
+from kikibouba.data.sketch import SketchRepresentation
+from kikibouba.evaluate.decoding import Base
+from kikibouba.evaluate.reconstruction import evaluate_model, greedy_accuracy, losses, sketch_losses
+from kikibouba.models.music_vae import config as music_config
+from kikibouba.models.music_vae import model as music_model
+from kikibouba.models.sketch_rnn import config as sketch_config
+from kikibouba.models.sketch_rnn import model as sketch_model
+
+
+def melody_base() -> Base:
+    torch.manual_seed(0)
+    representation = MelodyRepresentation()
+    config = music_config.ModelConfig(z_size=4, enc_rnn_size=(8,), dec_rnn_size=(8,))
+    return Base(music_model.build(config, representation).eval(), representation)
+
+
+def sketch_base(pad_loss: str = "end_row") -> Base:
+    torch.manual_seed(0)
+    config = sketch_config.ModelConfig(
+        z_size=4, enc_rnn_size=8, dec_rnn_size=8, num_mixture=2, max_length=20, pad_loss=pad_loss
+    )
+    return Base(sketch_model.build(config).eval(), SketchRepresentation(max_length=20))
+
+
+class Examples(list):
+    """A dataset and its only split."""
+
+    lengths = property(lambda self: np.array([len(a) for a in self]))
+
+    def split(self, name: str) -> "Examples":
+        assert name == "test"
+        return self
+
+
+def melodies(count: int) -> Examples:
+    rng = np.random.default_rng(0)
+    return Examples(rng.integers(0, 90, size=(count, 32)).astype(np.uint8))
+
+
+def drawings(count: int) -> Examples:
+    rng = np.random.default_rng(0)
+    found = Examples()
+    for n in rng.integers(3, 20, size=count):
+        drawing = rng.standard_normal((n, 3)).astype(np.float32)
+        drawing[:, 2] = 0
+        drawing[-1, 2] = 1
+        found.append(drawing)
+    return found
+
+
+def test_greedy_accuracy_is_one_on_what_the_model_says_itself() -> None:
+    base = melody_base()
+    constant = base.decode(np.zeros((1, 4), np.float32))
+    base.module.decoder.initial_state.weight.data.zero_()  # z no longer matters: it always says the same
+    base.module.decoder.layers[0].w_x.data[90:] = 0
+    assert greedy_accuracy(base, base.decode(np.zeros((3, 4), np.float32))) == 1.0
+    other = [np.where(constant[0] == 5, 6, 5).astype(np.uint8)]
+    assert greedy_accuracy(base, other) < 1.0
+
+
+def test_losses_are_means_over_examples_whatever_the_batches() -> None:
+    base, examples = melody_base(), melodies(300)  # two batches of unequal size
+    base.module.encoder.sigma.bias.data.fill_(-50.0)  # no noise in z
+    whole = losses(base, examples)
+    each = [losses(base, [example])["r_loss"] for example in examples]
+    assert whole["r_loss"] == pytest.approx(np.mean(each), rel=1e-4)
+
+
+def test_sketch_totals_follow_from_the_means() -> None:
+    found = sketch_losses(sketch_base(), drawings(30))
+    assert found["R nats"] == pytest.approx(20 * found["R"])
+    assert found["KL nats"] == pytest.approx(4 * found["KL"])
+    assert found["ELBO nats"] == pytest.approx(found["R nats"] + found["KL nats"])
+
+
+def test_sketch_losses_count_real_rows_only_and_leave_the_model_alone() -> None:
+    as_trained, examples = sketch_base("all"), drawings(30)
+    assert sketch_losses(as_trained, examples) == pytest.approx(sketch_losses(sketch_base(), examples))
+    assert as_trained.module.config == replace(sketch_base().module.config, pad_loss="all")
+
+
+@pytest.mark.parametrize(("base", "examples"), [(melody_base(), melodies(40)), (sketch_base(), drawings(40))])
+def test_every_kind_gets_its_figures_and_its_attributes(base: Base, examples: Examples) -> None:
+    figures = evaluate_model(base, examples, limit=25)
+    assert figures["examples"] == 25
+    assert figures == evaluate_model(base, examples, limit=25)
+    assert all(np.isfinite(value) for value in figures.values())
+    kept = {name for name in figures if name.endswith(" kept")}
+    assert kept == {f"{name} kept" for name in base.representation.attributes(examples[:1])}
+    expected = "greedy accuracy" if base.representation.kind == "melody" else "ELBO nats"
+    assert expected in figures
