@@ -188,8 +188,8 @@ class DrumsRepresentation:
         longest = int(phrases.bars.max())
         if longest < self.bars:
             raise KikiboubaError(
-                f"its longest pattern without {self.gap_bars:g} bars of silence fills {longest} bars; "
-                f"{self.bars} are needed"
+                f"its longest pattern has {longest} of the {self.bars} bars needed "
+                f"(silence for {self.gap_bars:g} bar(s) ends a pattern)"
             )
         return hits, phrases
 

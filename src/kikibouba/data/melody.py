@@ -179,10 +179,9 @@ class MelodyRepresentation:
         if self.pad_to_total_time and longest:
             longest = quantized.total_steps // self.steps_per_bar
         if longest < self.bars:
-            shape = "monophonic " if self.skip_polyphony else ""
             raise KikiboubaError(
-                f"its longest {shape}phrase without {self.gap_bars:g} bars of silence fills {longest} bars; "
-                f"{self.bars} are needed"
+                f"its longest phrase has {longest} of the {self.bars} bars needed "
+                f"(silence for {self.gap_bars:g} bar(s){', or a chord,' * self.skip_polyphony} ends a phrase)"
             )
         return top, phrases, quantized.total_steps
 

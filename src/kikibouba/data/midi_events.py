@@ -80,7 +80,7 @@ def decode(data: bytes) -> tuple[Header, Events]:
     if len(data) > MAX_FILE_BYTES:
         raise KikiboubaError(f"the file has {len(data)} bytes; at most {MAX_FILE_BYTES} are read")
     header, position = _read_header(data)
-    octets = np.frombuffer(data + bytes(8), np.uint8)
+    octets = np.frombuffer(data + b"\xff" * 8, np.uint8)  # meta events stop every chain
     delta_length, following = _speculate(octets)
     chain: list[int] = []
     first: list[int] = []
@@ -91,10 +91,12 @@ def decode(data: bytes) -> tuple[Header, Events]:
         start, position = position + 8, position + 8 + size
         if position > len(data):
             missing = position - len(data)
-            raise KikiboubaError(f"chunk {kind!r} at byte {start - 8} lacks {missing} of its {size} bytes")
+            raise KikiboubaError(
+                f"chunk {kind!r} at byte {start - 8} lacks {missing} of its {size} bytes: the file is damaged"
+            )
         if kind == b"MTrk":
             first.append(len(chain))
-            _follow(data, memoryview(following), start, position, chain)
+            _follow(data, following.data, start, position, chain)
     return header, _gather(data, octets, delta_length, chain, first)
 
 

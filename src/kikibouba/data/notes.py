@@ -140,9 +140,9 @@ def _only_tempo(sequence: NoteSequence) -> float:
 def split_on_time_changes(sequence: NoteSequence) -> list[NoteSequence]:
     """Cut a sequence wherever its tempo or meter really changes, each piece shifted to start at 0.
 
-    A note belongs to the piece it starts in; what sounds beyond that piece's end is lost. A piece has one tempo
-    and one meter; its `total_time` is the end of its last note. Before the first change 120 quarters a minute
-    and 4/4 hold.
+    A note belongs to the piece it starts in; what sounds beyond that piece's end is lost. A piece has one
+    tempo and one meter; its `total_time` is the end of its last note. Before the first change 120 quarters a
+    minute and 4/4 hold.
     """
     changes = [(time, 0, tuple(meter)) for time, *meter in sequence.time_signatures.tolist()]
     changes += [(time, 1, tuple(qpm)) for time, *qpm in sequence.tempos.tolist()]
