@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "KikiboubaError": "kikibouba.errors",
     "load": "kikibouba.hub",
-    "translate": "kikibouba.generate",
+    "translate": "kikibouba.translator",
     "Tune": "kikibouba.data.artifacts",
     "Drawing": "kikibouba.data.artifacts",
     "NoteSequence": "kikibouba.data.notes",

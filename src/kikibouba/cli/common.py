@@ -1,0 +1,174 @@
+"""What several verbs share: options, where output goes, and going on when one of many inputs is bad."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kikibouba.errors import KikiboubaError, did_you_mean
+
+KINDS = ("melody", "drums", "sketch")
+
+
+def add_seed(parser: argparse.ArgumentParser) -> None:
+    """--seed"""
+    parser.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="the same seed gives the same bytes"
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device"""
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
+
+
+def add_temperature(parser: argparse.ArgumentParser, default: float | None, what: str = "") -> None:
+    """--temperature"""
+    shown = what or f"default {default:g}"
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        default=default,
+        metavar="T",
+        help=f"0 takes what is likeliest, 1 is what the model learnt ({shown})",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    """-o and --also"""
+    parser.add_argument("-o", "--out", type=Path, required=True, help=what)
+    parser.add_argument(
+        "--also",
+        type=_suffixes,
+        default=(),
+        metavar="wav,png",
+        help="write the same beside it in other forms: wav, png, json, mid, svg, npz",
+    )
+
+
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """--set"""
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="FIELD=VALUE",
+        help=f"override a field of the preset, e.g. {example}; may be repeated",
+    )
+
+
+def overrides(settings: Sequence[str] | None) -> dict[str, str]:
+    """`--set` options as field → text."""
+    for setting in settings or ():
+        if "=" not in setting:
+            raise KikiboubaError(f"--set {setting} must be FIELD=VALUE, e.g. --set model.z_size=128")
+    return dict(setting.split("=", 1) for setting in settings or ())
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number, 0 or more")
+    return int(text)
+
+
+def _suffixes(text: str) -> tuple[str, ...]:
+    return tuple(f".{part.strip().lstrip('.').lower()}" for part in text.split(",") if part.strip())
+
+
+def write(artifact: Any, path: Path, also: Sequence[str] = ()) -> None:
+    """Save an artifact under a path and beside it with other suffixes; print every path."""
+    paths = [path, *(path.with_suffix(suffix) for suffix in also)]
+    for one in paths:
+        if one.suffix.lower() not in artifact.suffixes:
+            hint = did_you_mean(one.suffix, artifact.suffixes)
+            raise KikiboubaError(
+                f"cannot write {one}: {type(artifact).__name__} has no form {one.suffix!r}{hint}"
+            )
+    for one in dict.fromkeys(paths):
+        print(artifact.save(one))
+
+
+def write_all(artifacts: Sequence[Any], out: Path, names: Sequence[str], also: Sequence[str] = ()) -> None:
+    """Save results of one kind.
+
+    A folder (which exists, or has no suffix) gets a file for each name; a file name that must serve for
+    several is numbered: z-1.mid, z-2.mid, …
+    """
+    if _is_folder(out):
+        paths = [make_folder(out) / f"{name}{artifacts[0].suffixes[0]}" for name in names]
+    elif len(names) == 1:
+        paths = [out]
+    else:
+        paths = [out.with_name(f"{out.stem}-{number}{out.suffix}") for number in numbered(len(names))]
+    for artifact, path in zip(artifacts, paths, strict=True):
+        write(artifact, path, also)
+
+
+def numbered(n: int) -> list[str]:
+    """ "1" … "n", all of one width."""
+    return [f"{number:0{len(str(n))}}" for number in range(1, n + 1)]
+
+
+def _is_folder(out: Path) -> bool:
+    return out.is_dir() or not out.suffix
+
+
+def make_folder(folder: Path) -> Path:
+    """The folder, made if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KikiboubaError(f"cannot make the folder {folder}: {error.strerror}") from None
+    return folder
+
+
+def for_each_input(
+    inputs: Sequence[Path], out: Path, also: Sequence[str], work: Callable[[Path], Any]
+) -> int:
+    """Apply `work` to every input and write what it returns; for one file as for a folder full.
+
+    A bad input among several is named and skipped. Returns the exit status: 1 if any was skipped.
+    """
+    if len(inputs) == 1 and not inputs[0].is_dir():
+        write_all([work(inputs[0])], out, [inputs[0].stem], also)
+        return 0
+    if not _is_folder(out):
+        raise KikiboubaError(f"several inputs need a folder to go to, but {out} is a file name")
+    skipped = done = 0
+    for source, relative in _files(inputs):
+        try:
+            artifact = work(source)
+            folder = make_folder((out / relative).parent)
+            write(artifact, folder / f"{relative.name}{artifact.suffixes[0]}", also)
+            done += 1
+        except KikiboubaError as error:
+            skipped += 1
+            print(f"kikibouba: skipped {source}: {' '.join(str(error).split())}", file=sys.stderr)
+    if not done + skipped:
+        raise KikiboubaError(f"nothing to read in {', '.join(map(str, inputs))}: no drawing and no MIDI file")
+    if skipped:
+        print(f"kikibouba: {done} files written, {skipped} skipped", file=sys.stderr)
+    return 1 if skipped else 0
+
+
+def _files(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """(file, its name without suffix relative to the input it was found in), no name twice."""
+    from kikibouba.inputs import MIDI_SUFFIXES, SKETCH_SUFFIXES
+
+    taken: set[Path] = set()
+    for given in inputs:
+        if given.is_dir():
+            found = [
+                p
+                for p in sorted(given.rglob("*"))
+                if p.name.lower().endswith(MIDI_SUFFIXES + SKETCH_SUFFIXES)
+            ]
+            pairs = [(path, path.relative_to(given)) for path in found if path.is_file()]
+        else:
+            pairs = [(given, Path(given.name))]
+        for path, relative in pairs:
+            name = relative.with_suffix("")
+            while name in taken:  # sheep.svg and sheep.mid in one folder
+                name = name.with_name(f"{name.name}_{path.suffix[1:]}")
+            taken.add(name)
+            yield path, name

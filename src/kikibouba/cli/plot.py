@@ -1,0 +1,85 @@
+"""Draw a picture (.png).
+
+  files            piano rolls and drawings of files, side by side
+  curve            the training curve of runs
+  map              a model's latent space in two dimensions, coloured by an attribute
+  reconstructions  files above what a model makes of them
+  interpolation    the steps from one file to another
+
+Example:
+  kikibouba plot files examples/sheep.svg sheep.mid -o both.png
+  kikibouba plot curve trained/mine -o curve.png
+  kikibouba plot map sketch --data datasets/sketches --color angularity -o map.png
+  kikibouba plot reconstructions examples/sheep.svg examples/circle.svg -o rows.png
+  kikibouba plot interpolation examples/circle.svg examples/zigzag.svg -n 7 -o morph.png
+"""
+
+import argparse
+from pathlib import Path
+
+from kikibouba.cli.common import add_device, add_seed, add_temperature
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `kikibouba plot`."""
+    kinds = parser.add_subparsers(dest="what", metavar="WHAT", required=True)
+    files = kinds.add_parser("files", help="piano rolls and drawings of files")
+    files.add_argument("inputs", nargs="+", type=Path, metavar="IN")
+    curve = kinds.add_parser("curve", help="the training curve of runs")
+    curve.add_argument("inputs", nargs="+", type=Path, metavar="RUN_DIR")
+    curve.add_argument(
+        "--term", default="loss", help="what is drawn: loss (default), r_loss, kl_loss, accuracy, ..."
+    )
+    latent = kinds.add_parser("map", help="a model's latent space in two dimensions")
+    latent.add_argument("model", metavar="MODEL")
+    latent.add_argument("--data", type=Path, required=True, metavar="DIR", help="what `prepare` made")
+    latent.add_argument(
+        "--color", metavar="ATTRIBUTE", help="angularity, jaggedness, density, ... (default: the first)"
+    )
+    latent.add_argument("--split", choices=("train", "valid", "test"), default="test")
+    latent.add_argument(
+        "--limit", type=int, default=2000, metavar="N", help="at most N points (default 2000)"
+    )
+    rows = kinds.add_parser("reconstructions", help="files above what a model makes of them")
+    rows.add_argument("inputs", nargs="+", type=Path, metavar="IN")
+    morph = kinds.add_parser("interpolation", help="the steps from one file to another")
+    morph.add_argument("inputs", nargs=2, type=Path, metavar=("A", "B"))
+    morph.add_argument("-n", type=int, default=7, help="steps, both ends included (default 7)")
+    morph.add_argument("--mode", choices=("slerp", "lerp"), default="slerp")
+    for one in (rows, morph):
+        one.add_argument("--model", help="bundled name or folder (default: found by kind)")
+        add_temperature(one, 0.0)
+    for one in (latent, rows, morph):
+        add_seed(one)
+        add_device(one)
+    for one in (files, curve, latent, rows, morph):
+        one.add_argument("-o", "--out", type=Path, required=True, help="the .png")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw and save."""
+    from kikibouba.data.files import write_bytes
+    from kikibouba.errors import KikiboubaError
+
+    if args.out.suffix.lower() != ".png":
+        raise KikiboubaError(f"cannot write {args.out}: a plot is a .png")
+    print(write_bytes(args.out, _picture(args)))
+
+
+def _picture(args: argparse.Namespace) -> bytes:
+    from kikibouba import plot
+    from kikibouba.hub import default_model, load_model
+    from kikibouba.training import open_for
+
+    if args.what == "files":
+        return plot.plot_files(args.inputs)
+    if args.what == "curve":
+        return plot.plot_curves(args.inputs, args.term)
+    model = load_model(args.model or default_model(args.inputs[0]), args.device)
+    if args.what == "map":
+        dataset = open_for(model, args.data)
+        return plot.plot_latent_map(model, dataset, args.color, args.split, args.limit, args.seed)
+    if args.what == "reconstructions":
+        return plot.plot_reconstructions(model, args.inputs, args.temperature, args.seed)
+    a, b = args.inputs
+    return plot.plot_interpolation(model, a, b, args.n, args.mode, args.temperature, args.seed)

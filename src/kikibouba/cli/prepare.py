@@ -1,0 +1,63 @@
+"""Turn a folder of MIDI files or drawings into a dataset that `train` reads.
+
+The first argument is a kind (melody, drums, sketch) or a preset, whose representation is then used. Lists
+train.txt, valid.txt and test.txt in a folder `split` of the input, or in --splits, say which file goes
+where; without lists a file's split follows from its name. Files that cannot be used are skipped and
+listed with the reason. An interrupted run goes on where it stopped.
+
+Example:
+  kikibouba prepare melody my_midi_files datasets/mine --workers 2
+"""
+
+import argparse
+from pathlib import Path
+
+from kikibouba.cli.common import add_overrides
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `kikibouba prepare`."""
+    parser.add_argument(
+        "kind", metavar="KIND", help="melody, drums, sketch, a preset, or a preset in a .toml file"
+    )
+    parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="files or folders")
+    parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the dataset")
+    parser.add_argument(
+        "--splits",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="folder with train.txt, valid.txt, test.txt (one, or one per IN)",
+    )
+    parser.add_argument(
+        "--fractions",
+        nargs=3,
+        type=float,
+        default=(0.9, 0.05, 0.05),
+        metavar=("TRAIN", "VALID", "TEST"),
+        help="shares of files where there are no lists (default 0.9 0.05 0.05)",
+    )
+    parser.add_argument("--unique", action="store_true", help="keep only the first of equal examples")
+    parser.add_argument("--limit", type=int, metavar="N", help="read the first N files only")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    add_overrides(parser, "representation.max_length=130")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Prepare a dataset."""
+    from kikibouba.cli.common import overrides
+    from kikibouba.data.prepare import prepare, report
+    from kikibouba.hub import representation_for
+
+    splits = args.splits[0] if args.splits and len(args.splits) == 1 else args.splits
+    dataset = prepare(
+        representation_for(args.kind, overrides(args.set)),
+        args.inputs,
+        args.out,
+        splits=splits,
+        fractions=tuple(args.fractions),
+        unique=args.unique,
+        limit=args.limit,
+        workers=args.workers,
+    )
+    print(report(dataset))

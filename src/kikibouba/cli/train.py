@@ -1,0 +1,66 @@
+"""Train a model on a dataset, or a translator between two trained models.
+
+A run that was interrupted, even killed, goes on when the command is repeated. The folder gets the
+weights that did best on held-out data (config.json, model.safetensors, README.md, metrics.json),
+log.jsonl and loss.png.
+
+A translator (preset translation or translation_attributes) needs --bases, and for each base a dataset of
+its kind, in the same order.
+
+Example:
+  kikibouba train mel_2bar --data datasets/mine -o trained/mine --max-minutes 30
+  kikibouba train translation_attributes --bases sketch mel_2bar --data my_sketches my_tunes -o trained/both
+"""
+
+import argparse
+from pathlib import Path
+
+from kikibouba.cli.common import add_device, add_overrides, add_seed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `kikibouba train`."""
+    parser.add_argument("preset", metavar="PRESET", help="name (see `kikibouba models`) or .toml file")
+    parser.add_argument(
+        "--data", nargs="+", type=Path, required=True, metavar="DIR", help="what `prepare` made"
+    )
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--bases", nargs="+", metavar="MODEL", help="for a translator: names or folders of its bases"
+    )
+    add_overrides(parser, "model.z_size=128")
+    parser.add_argument("--steps", type=int, metavar="N", help="train for N steps in all")
+    parser.add_argument(
+        "--max-minutes", type=float, metavar="M", help="stop, save and evaluate after M minutes"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="start over where the folder holds an earlier run"
+    )
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
+    add_seed(parser)
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    from kikibouba.cli.common import overrides
+    from kikibouba.config import load_preset
+    from kikibouba.errors import KikiboubaError
+    from kikibouba.training import train_model, train_translator
+
+    preset = load_preset(args.preset, overrides(args.set))
+    options = {
+        "seed": args.seed,
+        "device": args.device,
+        "max_minutes": args.max_minutes,
+        "num_steps": args.steps,
+        "resume": not args.fresh,
+        "tensorboard": args.tensorboard,
+    }
+    if preset.representation is None:
+        train_translator(preset, args.bases or (), args.data, args.out, **options)
+    else:
+        if args.bases or len(args.data) > 1:
+            raise KikiboubaError(f"{preset.name} is a model: it learns from one dataset and has no --bases")
+        train_model(preset, args.data[0], args.out, **options)
+    print(args.out)

@@ -1,0 +1,65 @@
+"""Translate a drawing into a tune, a tune into a drawing, a melody into a drum beat, ...
+
+What the input is follows from the file: .svg, .npz, .ndjson and .json are drawings; .mid is a melody, or
+drums if all its notes are drums. Of a longer piece the first two bars that can be used are translated,
+or all of it with --all. Tunes come out at 120 quarter notes a minute, unless --tempo says otherwise.
+Several inputs, or a folder, go to a folder; bad files among them are named and skipped, and the exit
+status is then 1.
+
+Example:
+  kikibouba translate examples/sheep.svg --to melody -o sheep.mid --also wav,png
+"""
+
+import argparse
+from pathlib import Path
+
+from kikibouba.cli.common import KINDS, add_device, add_output, add_seed, add_temperature, for_each_input
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `kikibouba translate`."""
+    parser.add_argument(
+        "inputs", nargs="+", type=Path, metavar="IN", help="drawings, MIDI files, or folders of them"
+    )
+    parser.add_argument("--to", required=True, choices=KINDS, help="what it becomes")
+    add_output(parser, "file, or folder for several inputs; the suffix says the form")
+    parser.add_argument(
+        "--with",
+        dest="translator",
+        metavar="TRANSLATOR",
+        help="bundled name or folder (default: found by kind)",
+    )
+    parser.add_argument("--from", dest="kind", choices=KINDS, help="what the input is, if the guess is wrong")
+    parser.add_argument(
+        "--all", action="store_true", help="translate all of a longer piece and join the results"
+    )
+    parser.add_argument(
+        "--tempo", type=float, metavar="QPM", help="quarter notes a minute of the tune (default 120)"
+    )
+    add_seed(parser)
+    add_temperature(parser, None, "default 0.5 for music, 0.2 for drawings")
+    add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Translate the inputs."""
+    from kikibouba.data.artifacts import Tune
+    from kikibouba.errors import KikiboubaError
+    from kikibouba.hub import load_translator
+    from kikibouba.translator import set_tempo, translate
+
+    if args.tempo is not None and args.to == "sketch":
+        raise KikiboubaError("--tempo is for tunes; a drawing has none")
+    named = load_translator(args.translator, args.device) if args.translator else None
+
+    def work(source: Path) -> object:
+        options = {"kind": args.kind, "seed": args.seed, "temperature": args.temperature, "every": args.all}
+        if named is not None:
+            result = named.translate(source, args.to, **options)
+        else:
+            result = translate(source, args.to, device=args.device, **options)
+        return (
+            set_tempo(result, args.tempo) if args.tempo is not None and isinstance(result, Tune) else result
+        )
+
+    return for_each_input(args.inputs, args.out, args.also, work)

@@ -1,0 +1,176 @@
+"""Models by name: what is bundled, where a name leads, and which translator joins two kinds.
+
+A model is a checkpoint folder (`train.checkpoint`). Finding one reads its `config.json` only, so nothing
+but `load` imports torch.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kikibouba.config import Preset, all_presets, find_preset, load_preset, preset_from_dict, read_json
+from kikibouba.errors import KikiboubaError, did_you_mean
+
+if TYPE_CHECKING:
+    from kikibouba.data.representation import Representation
+    from kikibouba.generate import Model
+    from kikibouba.inputs import Source
+    from kikibouba.translator import Translator
+
+WEIGHTS = Path(__file__).parent / "weights"
+"""One folder for each bundled model. A translator's is named after its two bases, e.g. `sketch-mel_2bar`."""
+
+BASES = {"melody": "mel_2bar", "drums": "drums_2bar", "sketch": "sketch"}
+"""Kind → the bundled model that is used where none is named."""
+
+
+def bundled() -> list[str]:
+    """Names of the bundled models and translators, sorted."""
+    return sorted(config.parent.name for config in WEIGHTS.glob("*/config.json"))
+
+
+def locate(name_or_dir: str | Path, near: Path | None = None) -> Path:
+    """The checkpoint folder of a bundled name or a path. A bundled name wins: write `./sketch` for a
+    folder of yours.
+
+    Args:
+        name_or_dir: bundled name, or a folder that `train` wrote.
+        near: a path that is not found as it stands is also looked for beside this folder.
+
+    Raises:
+        KikiboubaError: neither; names the nearest bundled model.
+    """
+    name = str(name_or_dir)
+    if name in bundled():
+        return WEIGHTS / name
+    for folder in [Path(name_or_dir), *([near.parent / name] if near else [])]:
+        if (folder / "config.json").is_file():
+            return folder
+    if Path(name_or_dir).is_dir():
+        raise KikiboubaError(
+            f"{name} holds no model (no config.json): name a folder that `kikibouba train` wrote"
+        )
+    raise KikiboubaError(
+        f"no model {name!r}: neither a bundled model nor a folder{did_you_mean(name, bundled())}"
+    )
+
+
+def read_preset(name_or_dir: str | Path, near: Path | None = None) -> Preset:
+    """The configuration of a model, without loading it."""
+    return preset_from_dict(read_json(locate(name_or_dir, near) / "config.json"))
+
+
+def kind_of_model(name_or_dir: str | Path, near: Path | None = None) -> str:
+    """ "melody", "drums" or "sketch"; "translator" for a bridge."""
+    representation = read_preset(name_or_dir, near).representation
+    return representation.kind if representation is not None else "translator"
+
+
+def find_translator(source: str, target: str) -> str:
+    """Name of the bundled translator between two kinds, in either direction.
+
+    Raises:
+        KikiboubaError: there is none; says which there are.
+    """
+    pairs = {name: _kinds(name) for name in bundled() if kind_of_model(name) == "translator"}
+    for name, kinds in pairs.items():
+        if source != target and {source, target} <= set(kinds):
+            return name
+    if source == target:
+        raise KikiboubaError(f"the input is {source} already; `reconstruct` passes it through its own model")
+    known = "; ".join(f"{name} ({' ↔ '.join(kinds)})" for name, kinds in pairs.items()) or "none"
+    raise KikiboubaError(
+        f"no bundled translator between {source} and {target}: train one and name it with --with; "
+        f"bundled: {known}"
+    )
+
+
+def _kinds(translator: str) -> list[str]:
+    folder = locate(translator)
+    return [kind_of_model(domain, near=folder) for domain in read_preset(translator).model.domains]
+
+
+def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
+    """A model, or a translator with its bases, ready to use: weights in fp32, whatever they are on disk.
+
+    Args:
+        name_or_dir: bundled name (`kikibouba models` lists them), or a folder that `train` wrote.
+        device: "cpu", "cuda", "cuda:1", "mps".
+
+    Raises:
+        KikiboubaError: unknown name (says the nearest), damaged folder, a translator whose base was
+            trained again.
+    """
+    from kikibouba.bridges.posterior_batches import check_base
+    from kikibouba.generate import Model
+    from kikibouba.train.checkpoint import load_checkpoint
+    from kikibouba.translator import Translator
+
+    folder = locate(name_or_dir)
+    preset, module = load_checkpoint(folder, device)
+    if preset.representation is not None:
+        return Model(preset, module, folder.name, device)
+    bases: dict[str, Model] = {}
+    for domain in preset.model.domains:
+        base = load(locate(domain, near=folder), device)
+        if not isinstance(base, Model):
+            raise KikiboubaError(f"{folder} names {domain} as a base, which is a translator itself")
+        check_base(preset.model, domain, base.module)
+        bases[domain] = base
+    return Translator(preset, module, bases, folder.name, device)
+
+
+def load_model(name_or_dir: str | Path, device: str = "cpu") -> "Model":
+    """`load`, where a model of one kind of content is wanted."""
+    from kikibouba.generate import Model
+
+    if not isinstance(found := load(name_or_dir, device), Model):
+        raise KikiboubaError(f"{name_or_dir} is a translator; a model is wanted here{_known('model')}")
+    return found
+
+
+def load_translator(name_or_dir: str | Path, device: str = "cpu") -> "Translator":
+    """`load`, where a translator is wanted."""
+    from kikibouba.translator import Translator
+
+    if not isinstance(found := load(name_or_dir, device), Translator):
+        raise KikiboubaError(f"{name_or_dir} is a model; a translator is wanted here{_known('translator')}")
+    return found
+
+
+def _known(what: str) -> str:
+    names = [name for name in bundled() if (kind_of_model(name) == "translator") == (what == "translator")]
+    return f"; bundled: {', '.join(names)}" if names else ""
+
+
+def default_model(source: "Source") -> str:
+    """Name of the bundled model that can read a file, `Tune` or `Drawing`."""
+    from kikibouba.inputs import kind_of
+
+    return BASES[kind_of(source)]
+
+
+def representation_for(kind_or_preset: str, overrides: Mapping[str, str] | None = None) -> "Representation":
+    """What `prepare` should make: the representation of a preset, of a .toml file, or of a kind's own preset.
+
+    Args:
+        kind_or_preset: "melody", "drums", "sketch", a preset's name, or a path ending in .toml.
+        overrides: as for `config.load_preset`, e.g. {"representation.max_length": "250"}.
+
+    Raises:
+        KikiboubaError: none of these (says the nearest), or a translator's preset, which has no
+            representation.
+    """
+    name = BASES.get(kind_or_preset, kind_or_preset)
+    if not name.endswith(".toml"):
+        try:
+            find_preset(name)
+        except KikiboubaError:
+            hint = did_you_mean(name, [*BASES, *all_presets()])
+            raise KikiboubaError(f"{name!r} is neither a kind nor a preset{hint}") from None
+    representation = load_preset(name, overrides).representation
+    if representation is None:
+        raise KikiboubaError(
+            f"{name} is a translator, which learns from the datasets of its bases; prepare those"
+        )
+    return representation

@@ -1,0 +1,80 @@
+"""Latent vectors as files: what `encode` writes and `decode` reads, .npz or .json."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kikibouba.config import read_json
+from kikibouba.data.files import read_bytes, write_bytes
+from kikibouba.errors import KikiboubaError
+
+SUFFIXES = (".npz", ".json")
+
+
+@dataclass(frozen=True, eq=False)
+class Latents:
+    """The posteriors of n examples, and whose latent space they lie in."""
+
+    mu: np.ndarray
+    """[n, Z] float32"""
+    sigma: np.ndarray
+    """[n, Z] float32, standard deviations"""
+    model: str = ""
+    """Name of the model that encoded them; "" if unknown."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write arrays `mu`, `sigma` and `model` to .npz, or the same as lists to .json.
+
+        Raises:
+            KikiboubaError: another suffix, or no permission.
+        """
+        path = Path(path)
+        if path.suffix == ".json":
+            content = {"model": self.model, "mu": self.mu.tolist(), "sigma": self.sigma.tolist()}
+            return write_bytes(path, json.dumps(content).encode())
+        if path.suffix == ".npz":
+            buffer = io.BytesIO()
+            np.savez(buffer, mu=self.mu, sigma=self.sigma, model=np.array(self.model))
+            return write_bytes(path, buffer.getvalue())
+        raise KikiboubaError(f"cannot write latent vectors to {path}; allowed: {', '.join(SUFFIXES)}")
+
+
+def read_latents(path: str | Path) -> Latents:
+    """The inverse of `Latents.save`. Files of your own need `mu` only.
+
+    Raises:
+        KikiboubaError: unreadable, without `mu`, or not [n, Z] finite numbers.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise KikiboubaError(f"cannot read latent vectors from {path}; allowed: {', '.join(SUFFIXES)}")
+    found = _read_npz(path) if path.suffix == ".npz" else read_json(path)
+    if not isinstance(found, dict) or "mu" not in found:
+        raise KikiboubaError(f"{path} has no 'mu': is it a file that `kikibouba encode` wrote?")
+    mu = _matrix(found["mu"], path)
+    sigma = _matrix(found.get("sigma", np.zeros_like(mu)), path)
+    if sigma.shape != mu.shape:
+        raise KikiboubaError(f"{path}: mu is {list(mu.shape)}, but sigma {list(sigma.shape)}")
+    return Latents(mu, sigma, str(found.get("model", "")))
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    content = read_bytes(path, max_bytes=1_000_000_000)
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except Exception as error:  # zipfile and numpy raise many kinds on damaged files
+        raise KikiboubaError(f"{path} is not a readable .npz: {' '.join(str(error).split())}") from None
+
+
+def _matrix(values: object, path: Path) -> np.ndarray:
+    try:
+        array = np.atleast_2d(np.asarray(values, np.float32))
+    except (TypeError, ValueError):
+        raise KikiboubaError(f"{path}: latent vectors must be rows of numbers, all of one length") from None
+    if array.ndim != 2 or not array.size or not np.isfinite(array).all():
+        raise KikiboubaError(f"{path}: latent vectors must be finite numbers [n, Z], not {list(array.shape)}")
+    return array

@@ -1,0 +1,207 @@
+"""Translate: a drawing becomes a tune, a tune becomes a drawing, through the latent spaces of two models
+and a bridge.
+
+source ─base.encode→ z ─bridge→ z′ ─other base.decode→ artifact
+"""
+
+import dataclasses
+import warnings
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kikibouba import hub
+from kikibouba.config import Preset
+from kikibouba.data.artifacts import Artifact, Drawing, Tune
+from kikibouba.data.notes import concatenate
+from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.generate import Model, Posterior, check_seed
+from kikibouba.inputs import Source, kind_of
+
+DRAWS = 8
+"""How often `translate` tries for a result with something in it."""
+
+ENOUGH = {"melody": 4, "drums": 4, "sketch": 1}
+"""Notes, hits or strokes that a translation should have."""
+
+TEMPERATURE = {"melody": 0.5, "drums": 0.5, "sketch": 0.2}
+"""Of a translation, where none is given. Drawings turn to scribbles sooner than melodies turn to noise."""
+
+
+class Translator:
+    """A bridge with its bases: latent vectors of one model become latent vectors of another."""
+
+    def __init__(
+        self, preset: Preset, bridge: Any, bases: dict[str, Model], name: str, device: str = "cpu"
+    ) -> None:
+        """`bases`: domain of the bridge → its model, all on `device`."""
+        self.preset, self.bridge, self.bases, self.name, self.device = preset, bridge, bases, name, device
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of content it translates between."""
+        return tuple(base.kind for base in self.bases.values())
+
+    def __repr__(self) -> str:
+        return f"Translator({self.name!r}, {' ↔ '.join(self.kinds)})"
+
+    @torch.inference_mode()
+    def translate_z(self, z: np.ndarray, source: str, target: str) -> np.ndarray:
+        """Latent vectors [n, Z] of domain `source` → [n, Z'] float32 of domain `target`."""
+        rows = torch.from_numpy(np.asarray(z, np.float32)).to(self.device)
+        return self.bridge.translate(rows, source, target).cpu().numpy()
+
+    def translate(
+        self,
+        source: Source,
+        to: str | None = None,
+        *,
+        kind: str | None = None,
+        seed: int = 0,
+        temperature: float | None = None,
+        every: bool = False,
+    ) -> Artifact:
+        """A drawing as a tune, a tune as a drawing, …
+
+        The mean of the source's posterior is translated and decoded. If hardly anything comes out
+        (`ENOUGH`), z is drawn from the posterior and decoded anew, up to `DRAWS` times; if that fails
+        too, the fullest result is returned with a warning.
+
+        Args:
+            source: what to translate.
+            to: kind of the result, or one of the bridge's domains; may be left out where only one is
+                possible.
+            kind: what the source is, where `inputs.kind_of` would guess wrong; also a domain.
+            seed: of decoding and of further draws.
+            temperature: of decoding; `TEMPERATURE` where None.
+            every: translate all of a longer piece, window by window, and join the results (tunes only).
+
+        Raises:
+            KikiboubaError: this translator does not know the kind; nothing usable in the source.
+        """
+        check_seed(seed)
+        here = self._domain(kind or kind_of(source), other_than=to)
+        there = self._other(here) if to is None else self._domain(to, other_than=here)
+        base, goal = self.bases[here], self.bases[there]
+        if here == there:
+            raise KikiboubaError(
+                f"the input is {base.kind} already; `reconstruct` passes it through its own model"
+            )
+        if every and goal.kind == "sketch":
+            raise KikiboubaError(
+                "all windows of a piece would make many drawings, but a drawing is one: leave out --all"
+            )
+        heat = TEMPERATURE[goal.kind] if temperature is None else temperature
+        posterior = base.encode(source, every)
+        results = [
+            self._draw(Posterior(mu, sigma), here, there, heat, [seed, row])
+            for row, (mu, sigma) in enumerate(zip(*posterior, strict=True))
+        ]
+        return results[0] if len(results) == 1 else _join(results, goal.representation)
+
+    def _draw(
+        self, posterior: Posterior, here: str, there: str, temperature: float, key: list[int]
+    ) -> Artifact:
+        """One example's translation: the first of `DRAWS` tries that holds enough, or the fullest."""
+        goal = self.bases[there]
+        best: tuple[int, Artifact | None] = (-1, None)
+        for number in range(DRAWS):
+            rng = np.random.default_rng([*key, number])
+            noise = rng.standard_normal(posterior.mu.shape, dtype=np.float32) if number else 0.0
+            z = self.translate_z((posterior.mu + posterior.sigma * noise)[None], here, there)
+            (artifact,) = goal.decode(z, temperature, seed=int(rng.integers(2**31)))
+            if (size := _size(artifact)) >= ENOUGH[goal.kind]:
+                return artifact
+            best = max(best, (size, artifact), key=lambda found: found[0])
+        assert best[1] is not None
+        what = {"melody": "notes", "drums": "hits", "sketch": "strokes"}[goal.kind]
+        warnings.warn(
+            f"{self.name} made {goal.kind} with only {best[0]} {what} in {DRAWS} tries; "
+            "try another seed or a higher temperature",
+            stacklevel=3,
+        )
+        return best[1]
+
+    def _domain(self, word: str, other_than: str | None = None) -> str:
+        """The domain that a kind or a name means; of two of one kind, the one that is not `other_than`."""
+        if word in self.bases:
+            return word
+        matching = [domain for domain, base in self.bases.items() if base.kind == word]
+        rest = [domain for domain in matching if domain != other_than]
+        if not matching:
+            known = [*self.bases, *self.kinds]
+            raise KikiboubaError(f"{self.name} does not translate {word}{did_you_mean(word, known)}")
+        return (rest or matching)[0]
+
+    def _other(self, domain: str) -> str:
+        others = [name for name in self.bases if name != domain]
+        if len(others) != 1:
+            raise KikiboubaError(f"{self.name} can translate to {', '.join(others)}: say which")
+        return others[0]
+
+
+def translate(
+    source: Source,
+    to: str,
+    *,
+    translator: str | Path | None = None,
+    kind: str | None = None,
+    seed: int = 0,
+    temperature: float | None = None,
+    every: bool = False,
+    device: str = "cpu",
+) -> Artifact:
+    """Translate with a translator found by kind or named: see `Translator.translate`.
+
+    Args:
+        source: what to translate.
+        to: "melody", "drums", "sketch", or a domain of the translator.
+        translator: bundled name or folder; by default the bundled one for these kinds. Bundled ones stay
+            loaded.
+    """
+    if translator is None:
+        if to not in hub.BASES:
+            raise KikiboubaError(f"cannot translate to {to!r}{did_you_mean(to, hub.BASES)}")
+        translator = hub.find_translator(kind or kind_of(source), to)
+    folder = hub.locate(translator)
+    load = _load_bundled if folder.parent == hub.WEIGHTS else hub.load_translator
+    found = load(folder, device)
+    return found.translate(source, to, kind=kind, seed=seed, temperature=temperature, every=every)
+
+
+def set_tempo(tune: Tune, qpm: float) -> Tune:
+    """The tune played at `qpm` quarter notes a minute; models' output is at 120."""
+    if not 10 <= qpm <= 1000:
+        raise KikiboubaError(f"tempo {qpm:g} must lie between 10 and 1000 quarter notes a minute")
+    sequence = tune.notes
+    stretch = (sequence.tempos[0, 1] if len(sequence.tempos) else 120.0) / qpm
+    notes = sequence.notes.copy()
+    notes["start"] *= stretch
+    notes["end"] *= stretch
+    slower = {"tempos": np.array([[0.0, qpm]]), "total_time": sequence.total_time * stretch}
+    return Tune(dataclasses.replace(sequence, notes=notes, **slower))
+
+
+def _size(artifact: Artifact) -> int:
+    """Notes of a tune, strokes of a drawing."""
+    if isinstance(artifact, Tune):
+        return len(artifact.notes.notes)
+    assert isinstance(artifact, Drawing)
+    return len(artifact.lines)
+
+
+def _join(tunes: list[Artifact], representation: Any) -> Tune:
+    """Windows of music one after the other, each as long as a window is."""
+    sequences = [tune.notes for tune in tunes if isinstance(tune, Tune)]
+    seconds = (
+        representation.bars * representation.steps_per_bar * 60.0 / 120.0 / representation.steps_per_quarter
+    )
+    return Tune(concatenate(sequences, [seconds] * len(sequences)))
+
+
+@lru_cache(maxsize=8)
+def _load_bundled(folder: Path, device: str) -> Translator:
+    return hub.load_translator(folder, device)
