@@ -9,7 +9,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-SOURCES := src tests examples runs benchmarks
+SOURCES := src tests examples runs benchmarks docs
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo check test docs bench clean

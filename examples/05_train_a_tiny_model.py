@@ -11,21 +11,17 @@ from pathlib import Path
 
 import kikibouba as kb
 from kikibouba.config import load_preset
-from kikibouba.train.checkpoint import build_module
-from kikibouba.train.data import SplitBatches, adopt_representation
-from kikibouba.train.loop import fit
+from kikibouba.training import train_model
 
 tunes = Path(__file__).parent
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "out")
 steps = int(sys.argv[2]) if len(sys.argv) > 2 else 200
 
-dataset = kb.prepare("melody", tunes, out / "tunes", workers=1, progress=False)
+kb.prepare("melody", tunes, out / "tunes", workers=1, progress=False)
+
 tiny = {"model.z_size": "16", "model.enc_rnn_size": "[64]", "model.dec_rnn_size": "[64]"}
 tiny |= {"train.batch_size": "8"}
-preset = adopt_representation(load_preset("mel_2bar", tiny), dataset)
-
-data = SplitBatches(dataset, batch_size=preset.train.batch_size, augment=True)
-fit(build_module(preset), data, preset.train, out / "tiny_model", preset=preset, num_steps=steps)
+train_model(load_preset("mel_2bar", tiny), out / "tunes", out / "tiny_model", num_steps=steps)
 
 model = kb.load(out / "tiny_model")
 for number, tune in enumerate(model.sample(2, temperature=0.5, seed=0), start=1):

@@ -12,7 +12,9 @@ from pages import INLINE_CODE, PAGES, ROOT, anchors, blocks, file_names, links, 
 from kikibouba.cli import VERBS, Parser
 from kikibouba.config import load_preset
 
-RUN_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/tutorial.md"]
+HOWTOS = sorted((ROOT / "docs").glob("howto_*.md"))
+OURS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/tutorial.md", *HOWTOS]
+RUN_PAGES = [page for page in OURS if any(block.language == "python" for block in blocks(page))]
 
 
 def by_name(page: Path) -> str:
@@ -69,6 +71,14 @@ def test_verbs_and_make_targets_named_in_passing_exist(page):
             assert verb[1] in VERBS, f"{by_name(page)}: {code}"
         if made := re.match(r"make ([a-z]+)$", code):
             assert made[1] in targets, f"{by_name(page)}: {code}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_name)
+def test_preset_files_load(page, tmp_path):
+    for block in blocks(page):
+        if block.language == "toml":
+            (tmp_path / "mine.toml").write_text(block.text, encoding="utf-8")
+            load_preset(tmp_path / "mine.toml")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)
