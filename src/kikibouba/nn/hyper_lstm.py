@@ -10,6 +10,7 @@
 The state is h = [h main ; v] and c = [c main ; c small]; the outputs are the main h. One autograd node a sequence.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,12 +20,16 @@ from torch.autograd.function import once_differentiable
 
 from kikibouba.nn.layer_norm_lstm import GateNorm, NormWeights, Tape
 from kikibouba.nn.recurrent_dropout_lstm import (
+    add_product,
     at_end,
     batch_sizes,
     context_columns,
     dropout_mask,
     glorot_gates,
     orthogonal_gates,
+    product_dtype,
+    step_buffer,
+    weight_gradient,
 )
 
 KINDS = 12
@@ -77,11 +82,12 @@ class HyperLSTM(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run whole sequences; arguments and results as of `RecurrentDropoutLSTM.forward`."""
         keep = self.dropout_keep if self.training else 1.0
-        mask = dropout_mask((*x.shape[:2], self.hidden_size), keep, x, generator) if keep < 1 else None
-        arguments = (x, *self.constant(context).split(self._widths, 1), h, c, *self.weights(x.shape[2]))
-        return _Sequence.apply(
-            *arguments, *self.norm.weights(), *self.small_norm.weights(), lengths, mask, keep
-        )
+        dtype = product_dtype(x)
+        with torch.autocast(x.device.type, enabled=False):
+            mask = dropout_mask((*x.shape[:2], self.hidden_size), keep, x, generator) if keep < 1 else None
+            weights = *self.weights(x.shape[2]), *self.norm.weights(), *self.small_norm.weights()
+            constants = self.constant(context).split(self._widths, 1)
+            return _Sequence.apply(x, *constants, h, c, lengths, mask, keep, dtype, *weights)
 
     def constant(self, context: Tensor) -> Tensor:
         """The part of both LSTMs' input projections that is the same at every step: [B, 4H + 4 num_units]."""
@@ -89,7 +95,7 @@ class HyperLSTM(nn.Module):
         return F.linear(context, torch.cat(columns))
 
     def step(self, x: Tensor, h: Tensor, c: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-        """One step without dropout or gradient: x [B, I], `constant` from `constant()`. Returns the new h and c."""
+        """One step without dropout or gradient, as `RecurrentDropoutLSTM.step`."""
         weights = self.weights(x.shape[1])
         sizes = [self.hidden_size, self.state_size - self.hidden_size]
         constant_x, small_constant = constant.split(self._widths, 1)
@@ -140,31 +146,50 @@ class Weights(NamedTuple):
     modulate: Tensor
     """[12, E, H]"""
 
+    def in_type(self, dtype: torch.dtype) -> "Weights":
+        """The same with the large matrices in another type."""
+        names = ("h", "small_main", "small_h", "modulate")
+        return self._replace(**{name: getattr(self, name).to(dtype) for name in names})
+
     def small(self, constant: Tensor, x: Tensor, main: Tensor, v: Tensor) -> Tensor:
         """Pre-activations of the small LSTM [n, 4U]."""
         a = torch.addmm(constant, x, self.small_x.t())
-        return a.addmm_(main, self.small_main.t()).addmm_(v, self.small_h.t())
+        return add_product(add_product(a, main, self.small_main.t()), v, self.small_h.t())
 
     def recurrent(self, main: Tensor) -> Tensor:
         """W_h h [n, 4H]."""
-        return torch.mm(main, self.h.t())
+        return main.to(self.h.dtype) @ self.h.t()
 
     def embedding(self, v: Tensor) -> Tensor:
         """A v + a [n, 12 E]."""
-        embedding = torch.mm(v, self.embed.t())
+        embedding = v @ self.embed.t()
         embedding[:, : len(self.embed_bias)].add_(self.embed_bias)
         return embedding
 
     def modulations(self, embedding: Tensor) -> Tensor:
-        """alpha_x, alpha_h and beta [n, 3, 4H]."""
-        by_kind = embedding.view(len(embedding), KINDS, -1).transpose(0, 1)
-        return torch.bmm(by_kind, self.modulate).transpose(0, 1).reshape(len(embedding), 3, -1)
+        """alpha_x, alpha_h and beta [3, n, 4H]."""
+        n, size = len(embedding), self.modulate.shape[2]
+        out = embedding.new_empty(3, n, 4, size, dtype=self.modulate.dtype)
+        by_kind = embedding.to(out.dtype).view(n, KINDS, -1).transpose(0, 1)
+        for kind in range(3):
+            gates = slice(4 * kind, 4 * kind + 4)
+            out[kind] = torch.bmm(by_kind[gates], self.modulate[gates]).transpose(0, 1)
+        return out.view(3, n, 4 * size)
+
+    def modulations_backward(self, d_modulations: Tensor, embedding: Tensor, d_modulate: Tensor) -> Tensor:
+        """The gradient of the embedding [n, 12 E]; that of `modulate` is added to `d_modulate`."""
+        _, n, width = d_modulations.shape
+        d_by_kind = d_modulations.view(3, n, 4, width // 4).transpose(1, 2).reshape(KINDS, n, width // 4)
+        by_kind = embedding.view(n, KINDS, -1).permute(1, 2, 0)
+        d_modulate.baddbmm_(by_kind, d_by_kind)
+        d_embedding = torch.bmm(d_by_kind.to(self.modulate.dtype), self.modulate.mT)
+        return d_embedding.transpose(0, 1).reshape(n, -1).to(embedding.dtype)
 
     def main(self, constant: Tensor, x: Tensor, recurrent: Tensor, modulations: Tensor) -> Tensor:
         """Pre-activations of the main LSTM [n, 4H]."""
-        alpha_x, alpha_h, beta = modulations.unbind(1)
-        a = torch.addcmul(beta, alpha_x, torch.addmm(constant, x, self.x.t()))
-        return a.addcmul_(alpha_h, recurrent).add_(self.bias)
+        alpha_x, alpha_h, beta = modulations
+        a = torch.addmm(constant, x, self.x.t()).mul_(alpha_x)
+        return a.addcmul_(alpha_h, recurrent).add_(beta).add_(self.bias)
 
 
 class _Sequence(torch.autograd.Function):
@@ -172,96 +197,94 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, constant: Tensor, small_constant: Tensor, h: Tensor, c: Tensor, *rest: Any
+        ctx: Any,
+        x: Tensor,
+        constant: Tensor,
+        small_constant: Tensor,
+        h: Tensor,
+        c: Tensor,
+        lengths: Tensor,
+        mask: Tensor | None,
+        keep: float,
+        dtype: torch.dtype,
+        *parameters: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        weights, norm, small_norm = Weights(*rest[:9]), NormWeights(*rest[9:13]), NormWeights(*rest[13:17])
-        lengths, mask, keep = rest[17:]
-        steps, batch, size = x.shape[0], x.shape[1], weights.h.shape[1]
-        sizes = batch_sizes(lengths)
-        main, small = Tape.new(h[:, :size], c[:, :size], steps), Tape.new(h[:, size:], c[:, size:], steps)
-        recurrent = x.new_zeros(steps, batch, 4 * size)
-        embedding = x.new_zeros(steps, batch, len(weights.embed))
+        weights, norm, small_norm = _by_role(parameters)
+        fast = weights.in_type(dtype)
+        sizes, size = batch_sizes(lengths, len(x)), weights.h.shape[1]
+        main, small = Tape.new(h[:, :size], c[:, :size], sizes), Tape.new(h[:, size:], c[:, size:], sizes)
+        recurrent = step_buffer(x, sizes, 4 * size)
+        embedding = step_buffer(x, sizes, len(weights.embed))
         for t, n in enumerate(sizes):
-            a = weights.small(small_constant[:n], x[t, :n], main.hidden[t, :n], small.hidden[t, :n])
+            a = fast.small(small_constant[:n], x[t, :n], main.hidden[t, :n], small.hidden[t, :n])
             small.forward(t, a, None, small_norm)
             embedding[t, :n] = weights.embedding(small.hidden[t + 1, :n])
-            recurrent[t, :n] = weights.recurrent(main.hidden[t, :n])
-            modulations = weights.modulations(embedding[t, :n])
-            a = weights.main(constant[:n], x[t, :n], recurrent[t, :n], modulations)
+            recurrent[t, :n] = fast.recurrent(main.hidden[t, :n])
+            a = fast.main(constant[:n], x[t, :n], recurrent[t, :n], fast.modulations(embedding[t, :n]))
             main.forward(t, a, None if mask is None else mask[t, :n], norm)
-        ctx.save_for_backward(
-            x, constant, recurrent, embedding, mask, *weights, *norm, *small_norm, *main, *small
-        )
-        ctx.sizes, ctx.keep = sizes, keep
+        ctx.save_for_backward(x, constant, recurrent, embedding, mask, *parameters, *main, *small)
+        ctx.sizes, ctx.keep, ctx.dtype = sizes, keep, dtype
         last_h = torch.cat([at_end(main.hidden, lengths), at_end(small.hidden, lengths)], 1)
         last_c = torch.cat([at_end(main.memory, lengths), at_end(small.memory, lengths)], 1)
         return main.hidden[1:], last_h, last_c
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
         x, constant, recurrent, embedding, mask, *rest = ctx.saved_tensors
-        weights, norm, small_norm = Weights(*rest[:9]), NormWeights(*rest[9:13]), NormWeights(*rest[13:17])
-        main, small = Tape(*rest[17:25]), Tape(*rest[25:])
-        size = weights.h.shape[1]
+        weights, norm, small_norm = _by_role(rest[:17])
+        main, small = Tape(*rest[17:24]), Tape(*rest[24:])
+        fast = weights.in_type(ctx.dtype)
+        d_outputs, d_h, d_c = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
+        parts = [weights.h.shape[1], weights.small_h.shape[1]]
+        (d_main, d_v), (d_main_c, d_small_c) = d_h.split(parts, 1), d_c.split(parts, 1)
         d_norm = NormWeights(*(torch.zeros_like(weight) for weight in norm))
         d_small_norm = NormWeights(*(torch.zeros_like(weight) for weight in small_norm))
-        d_main_h, d_v = (part.clone() for part in (grad_outputs[1][:, :size], grad_outputs[1][:, size:]))
-        d_main_c, d_small_c = (
-            part.clone() for part in (grad_outputs[2][:, :size], grad_outputs[2][:, size:])
-        )
-        d_a, d_input, d_recurrent = (torch.zeros_like(main.gates) for _ in range(3))
-        d_small_a, d_embedding = torch.zeros_like(small.gates), torch.zeros_like(embedding)
         d_modulate = torch.zeros_like(weights.modulate)
-        for t in reversed(range(len(ctx.sizes))):
-            n = ctx.sizes[t]
-            dh, dv, da = d_main_h[:n].add_(grad_outputs[0][t, :n]), d_v[:n], d_a[t, :n]
+        for t, n in reversed(list(enumerate(ctx.sizes))):
+            dh, dv = d_main[:n].add_(d_outputs[t, :n]), d_v[:n]
             step_mask = None if mask is None else mask[t, :n]
-            main.backward(t, dh, d_main_c[:n], step_mask, ctx.keep, norm, d_norm, da)
+            da = main.backward(t, dh, d_main_c[:n], step_mask, ctx.keep, norm, d_norm)
+            projected = torch.addmm(constant[:n], x[t, :n], weights.x.t())
+            alpha_x, alpha_h, _ = fast.modulations(embedding[t, :n])
+            d_alphas = torch.stack([da * projected, da * recurrent[t, :n], da])
+            # The steps' gradients of W_x x and W_h h replace what is no longer needed.
+            torch.mul(da, alpha_x, out=main.normed[t, :n])
+            torch.mul(da, alpha_h, out=recurrent[t, :n])
+            embedding[t, :n] = fast.modulations_backward(d_alphas, embedding[t, :n], d_modulate)
 
-            alpha_x, alpha_h, _ = weights.modulations(embedding[t, :n]).unbind(1)
-            torch.mul(da, alpha_x, out=d_input[t, :n])
-            torch.mul(da, alpha_h, out=d_recurrent[t, :n])
-            scaled = torch.addmm(constant[:n], x[t, :n], weights.x.t()), recurrent[t, :n]
-            d_modulations = torch.stack([da * scaled[0], da * scaled[1], da], 1)
-            d_by_kind = d_modulations.view(n, KINDS, -1).transpose(0, 1)
-            by_kind = embedding[t, :n].view(n, KINDS, -1).permute(1, 2, 0)
-            d_modulate.baddbmm_(by_kind, d_by_kind)
-            d_embedding[t, :n] = torch.bmm(d_by_kind, weights.modulate.mT).transpose(0, 1).reshape(n, -1)
+            dv.addmm_(embedding[t, :n], weights.embed)
+            d_small = small.backward(t, dv, d_small_c[:n], None, 1.0, small_norm, d_small_norm)
+            d_small = d_small.to(ctx.dtype)
+            dh.copy_(recurrent[t, :n].to(ctx.dtype) @ fast.h).add_(d_small @ fast.small_main)
+            dv.copy_(d_small @ fast.small_h)
 
-            dv.addmm_(d_embedding[t, :n], weights.embed)
-            small.backward(t, dv, d_small_c[:n], None, 1.0, small_norm, d_small_norm, d_small_a[t, :n])
-            torch.mm(d_recurrent[t, :n], weights.h, out=dh).addmm_(d_small_a[t, :n], weights.small_main)
-            torch.mm(d_small_a[t, :n], weights.small_h, out=dv)
-
-        flat_x, before, v = x.flatten(0, 1), main.hidden[:-1].flatten(0, 1), small.hidden[1:].flatten(0, 1)
-        flat_small = d_small_a.flatten(0, 1).t()
-        d_embed = d_embedding.flatten(0, 1)
+        d_input, d_recurrent, d_small = (
+            main.normed.flatten(0, 1),
+            recurrent.flatten(0, 1),
+            small.gates.flatten(0, 1),
+        )
+        d_embed = embedding.flatten(0, 1)
+        x, before, v = x.flatten(0, 1), main.hidden[:-1].flatten(0, 1), small.hidden.flatten(0, 1)
+        batch = len(constant)
         d_weights = Weights(
-            x=d_input.flatten(0, 1).t() @ flat_x,
-            h=d_recurrent.flatten(0, 1).t() @ before,
-            bias=d_a.sum((0, 1)),
-            small_x=flat_small @ flat_x,
-            small_main=flat_small @ before,
-            small_h=flat_small @ small.hidden[:-1].flatten(0, 1),
-            embed=d_embed.t() @ v,
+            x=d_input.t() @ x,
+            h=weight_gradient(d_recurrent, before, ctx.dtype),
+            bias=main.gates.sum((0, 1)),
+            small_x=d_small.t() @ x,
+            small_main=weight_gradient(d_small, before, ctx.dtype),
+            small_h=weight_gradient(d_small, v[:-batch], ctx.dtype),
+            embed=weight_gradient(d_embed, v[batch:], ctx.dtype),
             embed_bias=d_embed[:, : len(weights.embed_bias)].sum(0),
             modulate=d_modulate,
         )
         d_x = None
         if ctx.needs_input_grad[0]:
-            d_x = d_input @ weights.x + d_small_a @ weights.small_x
-        d_h, d_c = torch.cat([d_main_h, d_v], 1), torch.cat([d_main_c, d_small_c], 1)
-        return (
-            d_x,
-            d_input.sum(0),
-            d_small_a.sum(0),
-            d_h,
-            d_c,
-            *d_weights,
-            *d_norm,
-            *d_small_norm,
-            None,
-            None,
-            None,
-        )
+            d_x = main.normed @ weights.x + small.gates @ weights.small_x
+        rest = (None, None, None, None, *d_weights, *d_norm, *d_small_norm)
+        return d_x, main.normed.sum(0), small.gates.sum(0), d_h, d_c, *rest
+
+
+def _by_role(parameters: Sequence[Tensor]) -> tuple[Weights, NormWeights, NormWeights]:
+    """The cell's weights, those of the main and of the small LSTM's normalisations."""
+    return Weights(*parameters[:9]), NormWeights(*parameters[9:13]), NormWeights(*parameters[13:])

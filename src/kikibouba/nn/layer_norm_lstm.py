@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from kikibouba.nn.recurrent_dropout_lstm import (
     activate_gates,
+    add_product,
     at_end,
     batch_sizes,
     context_columns,
@@ -26,7 +27,11 @@ from kikibouba.nn.recurrent_dropout_lstm import (
     gates_backward,
     glorot_gates,
     orthogonal_gates,
-    sequence_buffer,
+    product_dtype,
+    state_buffer,
+    step_buffer,
+    tanh_,
+    weight_gradient,
 )
 
 EPSILON = 1e-3
@@ -54,23 +59,24 @@ class LayerNormLSTM(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Run whole sequences; arguments and results as of `RecurrentDropoutLSTM.forward`."""
         keep = self.dropout_keep if self.training else 1.0
-        mask = dropout_mask((*x.shape[:2], self.hidden_size), keep, x, generator) if keep < 1 else None
-        weight_x = self.weight_x[:, : x.shape[2]]
-        arguments = (x, self.constant(context), weight_x, self.weight_h, h, c, *self.norm.weights())
-        return _Sequence.apply(*arguments, lengths, mask, keep)
+        dtype = product_dtype(x)
+        with torch.autocast(x.device.type, enabled=False):
+            mask = dropout_mask((*x.shape[:2], self.hidden_size), keep, x, generator) if keep < 1 else None
+            weights = self.weight_x[:, : x.shape[2]], self.weight_h, *self.norm.weights()
+            return _Sequence.apply(x, self.constant(context), h, c, lengths, mask, keep, dtype, *weights)
 
     def constant(self, context: Tensor) -> Tensor:
         """The part of the pre-activations that is the same at every step: [B, 4H]."""
         return F.linear(context, context_columns(self.weight_x, context))
 
     def step(self, x: Tensor, h: Tensor, c: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-        """One step without dropout or gradient: x [B, I], `constant` from `constant()`. Returns the new h and c."""
+        """One step without dropout or gradient, as `RecurrentDropoutLSTM.step`."""
         a = torch.addmm(constant, x, self.weight_x[:, : x.shape[1]].t()).addmm_(h, self.weight_h.t())
         return self.norm.step(a, c)
 
 
 class NormWeights(NamedTuple):
-    """The weights of a cell's two normalisations."""
+    """The weights of a cell's two normalisations, or their gradients."""
 
     gamma: Tensor
     """[4H], of the gates"""
@@ -114,40 +120,43 @@ class Tape(NamedTuple):
     scale: Tensor
     """1 / sqrt(variance + epsilon) of each gate [N, B, 4, 1]"""
     gates: Tensor
-    """activated gates [N, B, 4H]"""
+    """Activated gates [N, B, 4H]; going back, the gradient of the pre-activations takes their place."""
     normed_c: Tensor
     """N(c') [N, B, H]"""
     scale_c: Tensor
     """[N, B, 1]"""
-    tanh_c: Tensor
-    """tanh(gamma_c N(c') + beta_c) [N, B, H]"""
 
     @staticmethod
-    def new(h: Tensor, c: Tensor, steps: int) -> "Tape":
+    def new(h: Tensor, c: Tensor, sizes: list[int]) -> "Tape":
         """An empty tape that starts from the state h, c [B, H]."""
-        hidden, memory = sequence_buffer(h, steps), sequence_buffer(c, steps)
-        four, one = (steps, h.shape[0], 4 * h.shape[1]), (steps, *h.shape)
-        gates = h.new_zeros(four), h.new_zeros(*one[:2], 4, 1), h.new_zeros(four)
-        return Tape(hidden, memory, *gates, h.new_zeros(one), h.new_zeros(*one[:2], 1), h.new_zeros(one))
+        size = h.shape[1]
+        return Tape(
+            hidden=state_buffer(h, sizes),
+            memory=state_buffer(c, sizes),
+            normed=step_buffer(h, sizes, 4 * size),
+            scale=step_buffer(h, sizes, 4, 1),
+            gates=step_buffer(h, sizes, 4 * size),
+            normed_c=step_buffer(h, sizes, size),
+            scale_c=step_buffer(h, sizes, 1),
+        )
 
     def forward(self, t: int, a: Tensor, mask: Tensor | None, weights: NormWeights) -> None:
-        """Step t, from pre-activations [n, 4H]: fills every buffer at t, and hidden and memory at t + 1."""
+        """Step t, from pre-activations [n, 4H]: fills every buffer at t, hidden and memory at t + 1."""
         n, size = a.shape[0], a.shape[1] // 4
-        normed, _, scale = torch.native_layer_norm(a.view(n, 4, size), (size,), None, None, EPSILON)
-        self.normed[t, :n], self.scale[t, :n] = normed.view_as(a), scale
-        torch.addcmul(weights.beta, self.normed[t, :n], weights.gamma, out=self.gates[t, :n])
-        i, f, o, g = activate_gates(self.gates[t, :n])
+        normed, gates = self.normed[t, :n], self.gates[t, :n]
+        blocks, _, self.scale[t, :n] = torch.native_layer_norm(
+            a.view(n, 4, size), (size,), None, None, EPSILON
+        )
+        normed.copy_(blocks.view(n, 4 * size))
+        i, f, o, g = activate_gates(torch.addcmul(weights.beta, normed, weights.gamma, out=gates))
         if mask is not None:
             g.mul_(mask)
-        c = self.memory[t + 1, :n]
+        c, h = self.memory[t + 1, :n], self.hidden[t + 1, :n]
         torch.mul(f, self.memory[t, :n], out=c).addcmul_(i, g)
         self.normed_c[t, :n], _, self.scale_c[t, :n] = torch.native_layer_norm(
             c, (size,), None, None, EPSILON
         )
-        u = torch.addcmul(
-            weights.beta_c, self.normed_c[t, :n], weights.gamma_c, out=self.tanh_c[t, :n]
-        ).tanh_()
-        torch.mul(o, u, out=self.hidden[t + 1, :n])
+        tanh_(torch.addcmul(weights.beta_c, self.normed_c[t, :n], weights.gamma_c, out=h)).mul_(o)
 
     def backward(
         self,
@@ -158,38 +167,37 @@ class Tape(NamedTuple):
         keep: float,
         weights: NormWeights,
         d_weights: NormWeights,
-        out: Tensor,
-    ) -> None:
-        """The gradient of step t: of its pre-activations into `out` [n, 4H], of the weights added to `d_weights`.
+    ) -> Tensor:
+        """The gradient of step t with respect to its pre-activations [n, 4H], which is left in `gates[t]`.
 
-        Takes the gradients dh and dc [n, H] of the state after the step; dc is overwritten by that of c before it.
+        Takes the gradients dh and dc [n, H] of the state after the step; dc is overwritten by that of the memory
+        before it, and the weights' gradients are added to `d_weights`.
         """
         n, size = dh.shape
-        o, u, normed_c = self.gates[t, :n, 2 * size : 3 * size], self.tanh_c[t, :n], self.normed_c[t, :n]
-        dy = torch.ops.aten.tanh_backward(dh * o, u)
+        gates, normed, normed_c = self.gates[t, :n], self.normed[t, :n], self.normed_c[t, :n]
+        u = tanh_(torch.addcmul(weights.beta_c, normed_c, weights.gamma_c))
+        dy = torch.ops.aten.tanh_backward(dh * gates.chunk(4, 1)[2], u)
         d_weights.gamma_c.add_((dy * normed_c).sum(0))
         d_weights.beta_c.add_(dy.sum(0))
-        dc.add_(norm_backward(dy.mul_(weights.gamma_c), normed_c).mul_(self.scale_c[t, :n]))
+        dc.addcmul_(norm_backward(dy.mul_(weights.gamma_c), normed_c), self.scale_c[t, :n])
 
-        dy, normed = torch.empty_like(out), self.normed[t, :n]
-        gates_backward(self.gates[t, :n], self.memory[t, :n], dh * u, dc, mask, keep, out=dy)
-        d_weights.gamma.add_((dy * normed).sum(0))
-        d_weights.beta.add_(dy.sum(0))
-        blocks = norm_backward(dy.mul_(weights.gamma).view(n, 4, size), normed.view(n, 4, size))
-        torch.mul(blocks, self.scale[t, :n], out=out.view(n, 4, size))
+        gates_backward(gates, self.memory[t, :n], u.mul_(dh), dc, mask, keep)
+        d_weights.gamma.add_((gates * normed).sum(0))
+        d_weights.beta.add_(gates.sum(0))
+        blocks = norm_backward(gates.mul_(weights.gamma).view(n, 4, size), normed.view(n, 4, size))
+        torch.mul(blocks, self.scale[t, :n], out=gates.view(n, 4, size))
+        return gates
 
 
 def norm_backward(d_normed: Tensor, normed: Tensor) -> Tensor:
     """Gradient through N over the last axis, still to be multiplied by its scale.
 
-    d - mean(d) - N mean(d N): the fused kernel of layer normalisation, given N itself as an input of deviation 1.
+    d - mean(d) - N mean(d N): the fused kernel of layer normalisation, given N as an input of mean 0, deviation 1.
     """
     shape = (*normed.shape[:-1], 1)
     zero, one = normed.new_zeros(shape), normed.new_ones(shape)
-    size = normed.shape[-1:]
-    return torch.ops.aten.native_layer_norm_backward(
-        d_normed, normed, size, zero, one, None, None, [True, False, False]
-    )[0]
+    kernel = torch.ops.aten.native_layer_norm_backward
+    return kernel(d_normed, normed, normed.shape[-1:], zero, one, None, None, [True, False, False])[0]
 
 
 class _Sequence(torch.autograd.Function):
@@ -200,43 +208,43 @@ class _Sequence(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         constant: Tensor,
-        weight_x: Tensor,
-        weight_h: Tensor,
         h: Tensor,
         c: Tensor,
-        gamma: Tensor,
-        beta: Tensor,
-        gamma_c: Tensor,
-        beta_c: Tensor,
         lengths: Tensor,
         mask: Tensor | None,
         keep: float,
+        dtype: torch.dtype,
+        weight_x: Tensor,
+        weight_h: Tensor,
+        *norm: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        sizes, weights = batch_sizes(lengths), NormWeights(gamma, beta, gamma_c, beta_c)
-        tape = Tape.new(h, c, x.shape[0])
+        sizes, weights, weight = batch_sizes(lengths, len(x)), NormWeights(*norm), weight_h.to(dtype).t()
+        tape = Tape.new(h, c, sizes)
         for t, n in enumerate(sizes):
-            a = torch.addmm(constant[:n], x[t, :n], weight_x.t()).addmm_(tape.hidden[t, :n], weight_h.t())
+            a = torch.addmm(constant[:n], x[t, :n], weight_x.t())
+            add_product(a, tape.hidden[t, :n], weight)
             tape.forward(t, a, None if mask is None else mask[t, :n], weights)
-        ctx.save_for_backward(x, weight_x, weight_h, mask, *weights, *tape)
-        ctx.sizes, ctx.keep = sizes, keep
+        ctx.save_for_backward(x, mask, weight_x, weight_h, *weights, *tape)
+        ctx.sizes, ctx.keep, ctx.dtype = sizes, keep, dtype
         return tape.hidden[1:], at_end(tape.hidden, lengths), at_end(tape.memory, lengths)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight_x, weight_h, mask, *rest = ctx.saved_tensors
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        x, mask, weight_x, weight_h, *rest = ctx.saved_tensors
         weights, tape = NormWeights(*rest[:4]), Tape(*rest[4:])
         d_weights = NormWeights(*(torch.zeros_like(weight) for weight in weights))
         d_outputs, d_hidden, d_memory = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
-        d_a = torch.zeros_like(tape.gates)
-        for t in reversed(range(len(ctx.sizes))):
-            n = ctx.sizes[t]
+        weight = weight_h.to(ctx.dtype)
+        for t, n in reversed(list(enumerate(ctx.sizes))):
             dh = d_hidden[:n].add_(d_outputs[t, :n])
             step_mask = None if mask is None else mask[t, :n]
-            tape.backward(t, dh, d_memory[:n], step_mask, ctx.keep, weights, d_weights, d_a[t, :n])
-            torch.mm(d_a[t, :n], weight_h, out=dh)
-        flat = d_a.flatten(0, 1)
+            da = tape.backward(t, dh, d_memory[:n], step_mask, ctx.keep, weights, d_weights)
+            dh.copy_(da.to(ctx.dtype) @ weight)
+        flat = tape.gates.flatten(0, 1)
         d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
-        d_constant = d_a.sum(0) if ctx.needs_input_grad[1] else None
-        d_weight_x, d_weight_h = flat.t() @ x.flatten(0, 1), flat.t() @ tape.hidden[:-1].flatten(0, 1)
-        return d_x, d_constant, d_weight_x, d_weight_h, d_hidden, d_memory, *d_weights, None, None, None
+        d_constant = tape.gates.sum(0) if ctx.needs_input_grad[1] else None
+        d_weight_x = flat.t() @ x.flatten(0, 1)
+        d_weight_h = weight_gradient(flat, tape.hidden[:-1].flatten(0, 1), ctx.dtype)
+        rest = (None, None, None, None, d_weight_x, d_weight_h, *d_weights)
+        return d_x, d_constant, d_hidden, d_memory, *rest

@@ -8,8 +8,9 @@
 original adds at run time, is part of the bias here: the same function, the same gradients.
 
 The whole sequence is one autograd node whose backward pass is written out, because a graph of small operations
-per step costs more than the arithmetic. Sequences come sorted by length, longest first, so that step t works on
-the first n rows, those still running, and nothing is spent on padding.
+per step costs more than the arithmetic. Going back, the gradient of a step's gates takes the place of the gates.
+Sequences come sorted by length, longest first, so that step t works on the first n rows, those still running,
+and nothing is spent on padding.
 """
 
 from typing import Any
@@ -21,7 +22,10 @@ from torch.autograd.function import once_differentiable
 
 
 class RecurrentDropoutLSTM(nn.Module):
-    """A layer over time. Its state is a pair h, c of [B, state_size]."""
+    """A layer over time. Its state is a pair h, c of [B, state_size].
+
+    Under autocast the products with the recurrent weights run in its type and all else in float32.
+    """
 
     def __init__(self, input_size: int, hidden_size: int, dropout_keep: float = 1.0) -> None:
         super().__init__()
@@ -53,16 +57,21 @@ class RecurrentDropoutLSTM(nn.Module):
             outputs [N, B, H], zero after a sequence's end; h and c [B, H] after each sequence's last step.
         """
         keep = self.dropout_keep if self.training else 1.0
-        mask = dropout_mask((*x.shape[:2], self.hidden_size), keep, x, generator) if keep < 1 else None
-        weight_x = self.weight_x[:, : x.shape[2]]
-        return _Sequence.apply(x, self.constant(context), weight_x, self.weight_h, h, c, lengths, mask, keep)
+        dtype = product_dtype(x)
+        with torch.autocast(x.device.type, enabled=False):
+            mask = dropout_mask((*x.shape[:2], self.hidden_size), keep, x, generator) if keep < 1 else None
+            weights = self.weight_x[:, : x.shape[2]], self.weight_h
+            return _Sequence.apply(x, self.constant(context), *weights, h, c, lengths, mask, keep, dtype)
 
     def constant(self, context: Tensor) -> Tensor:
         """The part of the gates that is the same at every step, bias included: [B, 4H]."""
         return F.linear(context, context_columns(self.weight_x, context), self.bias)
 
     def step(self, x: Tensor, h: Tensor, c: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-        """One step without dropout or gradient: x [B, I], `constant` from `constant()`. Returns the new h and c."""
+        """One step without dropout or gradient, for decoding.
+
+        x [B, I], h and c [B, H], `constant` from `constant()`; returns the new h and c.
+        """
         a = torch.addmm(constant, x, self.weight_x[:, : x.shape[1]].t()).addmm_(h, self.weight_h.t())
         i, f, o, g = activate_gates(a)
         c = (f * c).addcmul_(i, g)
@@ -84,46 +93,44 @@ class _Sequence(torch.autograd.Function):
         lengths: Tensor,
         mask: Tensor | None,
         keep: float,
+        dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        steps, batch, size = x.shape[0], h.shape[0], h.shape[1]
-        sizes = batch_sizes(lengths)
-        gates, tanh_c = x.new_zeros(steps, batch, 4 * size), x.new_zeros(steps, batch, size)
-        hidden, memory = sequence_buffer(h, steps), sequence_buffer(c, steps)
+        sizes, weight = batch_sizes(lengths, len(x)), weight_h.to(dtype).t()
+        gates = step_buffer(x, sizes, len(weight_h))
+        hidden, memory = state_buffer(h, sizes), state_buffer(c, sizes)
         for t, n in enumerate(sizes):
-            a, new_c = gates[t, :n], memory[t + 1, :n]
-            torch.addmm(constant[:n], x[t, :n], weight_x.t(), out=a).addmm_(hidden[t, :n], weight_h.t())
-            i, f, o, g = activate_gates(a)
+            a, new_c, new_h = gates[t, :n], memory[t + 1, :n], hidden[t + 1, :n]
+            torch.addmm(constant[:n], x[t, :n], weight_x.t(), out=a)
+            i, f, o, g = activate_gates(add_product(a, hidden[t, :n], weight))
             if mask is not None:
                 g.mul_(mask[t, :n])
             torch.mul(f, memory[t, :n], out=new_c).addcmul_(i, g)
-            torch.tanh(new_c, out=tanh_c[t, :n])
-            torch.mul(o, tanh_c[t, :n], out=hidden[t + 1, :n])
-        ctx.save_for_backward(x, weight_x, weight_h, gates, hidden, memory, tanh_c, mask)
-        ctx.sizes, ctx.keep = sizes, keep
+            tanh_(new_h.copy_(new_c)).mul_(o)
+        ctx.save_for_backward(x, weight_x, weight_h, gates, hidden, memory, mask)
+        ctx.sizes, ctx.keep, ctx.dtype = sizes, keep, dtype
         return hidden[1:], at_end(hidden, lengths), at_end(memory, lengths)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight_x, weight_h, gates, hidden, memory, tanh_c, mask = ctx.saved_tensors
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        x, weight_x, weight_h, gates, hidden, memory, mask = ctx.saved_tensors
         d_outputs, d_hidden, d_memory = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
-        d_gates = torch.zeros_like(gates)
-        for t in reversed(range(len(ctx.sizes))):
-            n = ctx.sizes[t]
-            dh, dc, da, u = d_hidden[:n], d_memory[:n], d_gates[t, :n], tanh_c[t, :n]
-            i, f, o, g = gates[t, :n].chunk(4, 1)
+        weight = weight_h.to(ctx.dtype)
+        for t, n in reversed(list(enumerate(ctx.sizes))):
+            dh, dc, a = d_hidden[:n], d_memory[:n], gates[t, :n]
             dh.add_(d_outputs[t, :n])
+            o, u = a.chunk(4, 1)[2], tanh_(memory[t + 1, :n].clone())
             dc.add_(torch.ops.aten.tanh_backward(dh * o, u))
-            step_mask = None if mask is None else mask[t, :n]
-            gates_backward(gates[t, :n], memory[t, :n], dh * u, dc, step_mask, ctx.keep, out=da)
-            torch.mm(da, weight_h, out=dh)
-        flat = d_gates.flatten(0, 1)
+            gates_backward(a, memory[t, :n], u.mul_(dh), dc, None if mask is None else mask[t, :n], ctx.keep)
+            dh.copy_(a.to(ctx.dtype) @ weight)
+        flat = gates.flatten(0, 1)
         d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
-        d_weight_x, d_weight_h = flat.t() @ x.flatten(0, 1), flat.t() @ hidden[:-1].flatten(0, 1)
-        return d_x, d_gates.sum(0), d_weight_x, d_weight_h, d_hidden, d_memory, None, None, None
+        d_weight_x = flat.t() @ x.flatten(0, 1)
+        d_weight_h = weight_gradient(flat, hidden[:-1].flatten(0, 1), ctx.dtype)
+        return d_x, gates.sum(0), d_weight_x, d_weight_h, d_hidden, d_memory, None, None, None, None
 
 
-# ------------------------------------------------------------------- shared with the layer-normalised cells
+# ---------------------------------------------------------------------- shared with the layer-normalised cells
 
 
 def glorot_gates(input_size: int, hidden_size: int) -> Tensor:
@@ -148,26 +155,51 @@ def context_columns(weight_x: Tensor, context: Tensor) -> Tensor:
     return weight_x[:, weight_x.shape[1] - context.shape[1] :]
 
 
-def batch_sizes(lengths: Tensor) -> list[int]:
-    """How many sequences still run at each step, from lengths [B] sorted downwards: [3, 1] → [2, 1, 1]."""
-    steps = torch.arange(int(lengths[0]), device=lengths.device)
-    return (lengths[None, :] > steps[:, None]).sum(1).tolist()
+def batch_sizes(lengths: Tensor, steps: int) -> list[int]:
+    """How many sequences still run at each of N steps, from lengths [B] sorted downwards: [3, 1] → [2, 1, 1]."""
+    times = torch.arange(steps, device=lengths.device)
+    return (lengths[None, :] > times[:, None]).sum(1).tolist()
 
 
-def sequence_buffer(first: Tensor, steps: int) -> Tensor:
-    """Zeros [steps + 1, B, H] that begin with the initial state [B, H]."""
-    buffer = first.new_zeros(steps + 1, *first.shape)
+def step_buffer(like: Tensor, sizes: list[int], *shape: int) -> Tensor:
+    """Room [N, B, *shape] for what each step computes: zero where a sequence has ended, else not yet set."""
+    buffer = like.new_empty(len(sizes), like.shape[-2], *shape)
+    for t, n in enumerate(sizes):
+        if n < buffer.shape[1]:
+            buffer[t, n:] = 0
+    return buffer
+
+
+def state_buffer(first: Tensor, sizes: list[int]) -> Tensor:
+    """Room [N + 1, B, H] for a state before and after each step, beginning with `first` [B, H]."""
+    buffer = step_buffer(first, [len(first), *sizes], first.shape[1])
     buffer[0] = first
     return buffer
 
 
 def at_end(buffer: Tensor, lengths: Tensor) -> Tensor:
-    """The state [B, H] after each sequence's last step, from a `sequence_buffer`."""
+    """The state [B, H] after each sequence's last step, from a `state_buffer`."""
     return buffer[lengths, torch.arange(len(lengths), device=buffer.device)]
 
 
+def product_dtype(like: Tensor) -> torch.dtype:
+    """The type of the large products: autocast's where that is on, else the type of `like`."""
+    kind = like.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else like.dtype
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """total += a b in place; the product is computed in the type of b."""
+    return total.addmm_(a, b) if a.dtype == b.dtype else total.add_(a.to(b.dtype) @ b)
+
+
+def weight_gradient(d_gates: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    """Gradient [G, K] of weights, from all steps' gradients [N B, G] and inputs [N B, K] at once."""
+    return (d_gates.to(dtype).t() @ inputs.to(dtype)).to(d_gates.dtype)
+
+
 def dropout_mask(
-    shape: torch.Size | tuple, keep: float, like: Tensor, generator: torch.Generator | None
+    shape: tuple[int, ...], keep: float, like: Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """Inverted dropout: 1/keep with probability `keep`, else 0, in the type and on the device of `like`.
 
@@ -176,41 +208,41 @@ def dropout_mask(
     count = torch.Size(shape).numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
     draws.random_(-(2**63), None, generator=generator)
-    kept = draws.view(torch.int16)[:count] < round(keep * 65536) - 32768
+    kept = draws.view(torch.int16)[:count] <= round(keep * 65536) - 32769
     return kept.view(shape).to(like.dtype).mul_(1 / keep)
+
+
+def tanh_(x: Tensor) -> Tensor:
+    """tanh in place, as 2 sigma(2x) - 1: several times faster than torch's on CPU, within 2e-7 of it."""
+    return x.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
 def activate_gates(a: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Pre-activations [B, 4H] → sigma(i), sigma(f), sigma(o), tanh(g), in place."""
     i, f, o, g = a.chunk(4, 1)
-    a[:, : 3 * g.shape[1]].sigmoid_()
-    return i, f, o, g.tanh_()
+    g.mul_(2)  # tanh(g) = 2 sigma(2g) - 1, see `tanh_`
+    a.sigmoid_()
+    return i, f, o, g.mul_(2).sub_(1)
 
 
 def gates_backward(
-    gates: Tensor, c: Tensor, do: Tensor, dc: Tensor, mask: Tensor | None, keep: float, *, out: Tensor
+    gates: Tensor, c: Tensor, do: Tensor, dc: Tensor, mask: Tensor | None, keep: float
 ) -> None:
-    """Through c' = f c + i g and the activations of one step; the gradient of the pre-activations goes to `out`.
+    """Back through c' = f c + i g and the activations of one step.
 
     Args:
-        gates: activated i, f, o and g (g after dropout), [n, 4H].
+        gates: activated i, f, o and g (g after dropout), [n, 4H]; overwritten by the pre-activations' gradient.
         c: the memory before the step [n, H].
         do: gradient of o [n, H].
         dc: gradient of c' [n, H]; overwritten by that of c.
         mask: the dropout of g [n, H], 0 or 1/keep.
     """
-    i, f, _, g = gates.chunk(4, 1)
-    out_i, out_f, out_o, out_g = out.chunk(4, 1)
-    torch.mul(dc, g, out=out_i)
-    torch.mul(dc, c, out=out_f)
-    out_o.copy_(do)
-    sigmoids = slice(0, 3 * g.shape[1])
-    torch.ops.aten.sigmoid_backward.grad_input(
-        out[:, sigmoids], gates[:, sigmoids], grad_input=out[:, sigmoids]
-    )
-    torch.mul(dc, i, out=out_g)
-    if mask is None:
-        torch.ops.aten.tanh_backward.grad_input(out_g, g, grad_input=out_g)
-    else:  # d(m tanh) = m - keep (m tanh)², as the mask m is 0 or 1/keep
-        out_g.mul_(torch.addcmul(mask, g, g, value=-keep))
+    i, f, o, g = gates.chunk(4, 1)
+    di, df, dg = dc * g, dc * c, dc * i
     dc.mul_(f)
+    if mask is None:
+        torch.ops.aten.tanh_backward.grad_input(dg, g, grad_input=g)
+    else:  # the derivative of m tanh is m - keep (m tanh)², as the mask m is 0 or 1/keep
+        torch.addcmul(mask, g, g, value=-keep, out=g).mul_(dg)
+    for gradient, gate in ((di, i), (df, f), (do, o)):
+        torch.ops.aten.sigmoid_backward.grad_input(gradient, gate, grad_input=gate)

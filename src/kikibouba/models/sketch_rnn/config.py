@@ -42,6 +42,9 @@ class ModelConfig:
     """Whose pen loss counts. end_row: the drawing and the row that ends it. all: every row up to max_length, as in
     the original's training graph. real_rows: the drawing alone, as in its evaluation graph."""
 
+    latent_init: Literal["original", "clear"] = "original"
+    """How the layers around z start; see `SketchRNN.clear_latent`."""
+
     def __post_init__(self) -> None:
         for name in ("recurrent_dropout_keep", "input_dropout_keep", "output_dropout_keep"):
             if not 0 < getattr(self, name) <= 1:
@@ -105,8 +108,23 @@ PRESETS = {
             name="sketch",
             family="sketch_rnn",
             representation=SketchRepresentation(max_length=130),
-            model=ModelConfig(max_length=130),
-            train=replace(TRAIN, num_steps=100_000),
+            model=ModelConfig(
+                max_length=130,
+                dec_rnn_size=384,
+                kl_weight=0.25,
+                kl_decay_rate=0.9998,
+                latent_init="clear",
+            ),
+            train=replace(
+                TRAIN,
+                batch_size=64,
+                num_steps=60_000,
+                decay_rate=0.99992,
+                ema_decay=0.999,
+                precision="bf16",
+                log_every=50,
+                eval_every=1000,
+            ),
             description="Sketch-RNN for QuickDraw's simplified drawings, small enough to bundle",
         ),
     ]

@@ -46,10 +46,22 @@ class SketchRNN(nn.Module):
         self.decoder = _cell(config, config.dec_model, ROW + self.z_size, config.dec_rnn_size)
         if config.conditional:
             self.initial_state = _narrow_linear(self.z_size, 2 * self.decoder.state_size)
-        self.output = nn.Linear(config.dec_rnn_size, 3 + 6 * config.num_mixture)
+        self.output = Linear(config.dec_rnn_size, 3 + 6 * config.num_mixture)
         nn.init.xavier_uniform_(self.output.weight)
         bound = math.sqrt(3 / self.output.out_features)
         nn.init.uniform_(self.output.bias, -bound, bound)
+        if config.conditional and config.latent_init == "clear":
+            self.clear_latent()
+
+    def clear_latent(self) -> None:
+        """Start with a z that says something: Glorot-uniform mu and z → state, sigma near 0.14.
+
+        The original starts these layers at N(0, 0.001²), where z is noise of sigma 1 around nothing, and the
+        decoder first learns to do without it.
+        """
+        nn.init.xavier_uniform_(self.mu.weight)
+        nn.init.xavier_uniform_(self.initial_state.weight)
+        nn.init.constant_(self.log_variance.bias, -4.0)
 
     # ------------------------------------------------------------------------------------------------ x → z
 
@@ -246,9 +258,17 @@ def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) ->
     return {"lstm": RecurrentDropoutLSTM, "layer_norm": LayerNormLSTM}[kind](input_size, hidden_size, keep)
 
 
-def _narrow_linear(in_features: int, out_features: int) -> nn.Linear:
+class Linear(nn.Linear):
+    """Stays in float32 under autocast: z and the mixture's parameters need the digits that the LSTMs do not."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input)
+
+
+def _narrow_linear(in_features: int, out_features: int) -> Linear:
     """The layers around z start near zero: normal weights of deviation 0.001, no bias."""
-    layer = nn.Linear(in_features, out_features)
+    layer = Linear(in_features, out_features)
     nn.init.normal_(layer.weight, std=0.001)
     nn.init.zeros_(layer.bias)
     return layer
