@@ -88,6 +88,22 @@ def test_resumes_bit_by_bit(tmp_path: Path, recipe: dict[str, Any]) -> None:
     assert len(state_files(tmp_path / "parts")) == 2
 
 
+def test_a_run_killed_before_its_first_save_starts_over(tmp_path: Path) -> None:
+    class Killed(ToyModel):
+        def loss(self, batch: Batch, step: int, generator: Any = None) -> dict[str, torch.Tensor]:
+            if step == 15:
+                raise MemoryError
+            return super().loss(batch, step, generator)
+
+    preset = toy_preset(num_steps=20, save_every=1000)
+    with pytest.raises(MemoryError):
+        train(tmp_path / "out", tmp_path / "data", preset, Killed)
+    assert (tmp_path / "out" / "model.safetensors").exists()
+    assert train(tmp_path / "out", tmp_path / "data", preset)["steps_done"] == 20
+    steps = [line["step"] for line in read_log(tmp_path / "out") if line["split"] == "train"]
+    assert steps == list(range(1, 21))
+
+
 def test_kill_9_leaves_no_trace(tmp_path: Path) -> None:
     recipe = {"num_steps": 60, "save_every": 7, "slow": True}
     with start(tmp_path / "killed", tmp_path / "data", recipe) as process:
@@ -135,7 +151,7 @@ def test_nan_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
 
     preset = toy_preset(num_steps=30)
     with pytest.raises(
-        KikiboubaError, match=r"loss became nan at step 13; the state of step 10 .*learning_rate"
+        KikiboubaError, match=r"loss became nan at step 13; the last good state \(step 10\) .*learning_rate"
     ):
         train(tmp_path / "out", tmp_path / "data", preset, Exploding)
     state = load_state(tmp_path / "out")

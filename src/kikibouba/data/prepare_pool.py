@@ -191,3 +191,4 @@ class _Worker:
             self.stopped = True
             if self.process is not None:
                 self.process.kill()
+                self.process.wait()

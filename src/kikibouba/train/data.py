@@ -187,10 +187,11 @@ def adopt_representation(preset: Preset, dataset: Dataset) -> Preset:
             f"make a dataset with `kikibouba prepare {wanted.kind} …`"
         )
     for name in SHAPE:
-        if getattr(wanted, name, None) != getattr(found, name, None):
+        ours, theirs = getattr(wanted, name, None), getattr(found, name, None)
+        if ours != theirs and not (name == "max_length" and theirs < ours):  # shorter ones are no trouble
             raise KikiboubaError(
-                f"{dataset.path} was prepared with {name} {getattr(found, name)}, but {preset.name} expects "
-                f"{getattr(wanted, name)}; prepare it again with the settings of this preset"
+                f"{dataset.path} was prepared with {name} {theirs}, but {preset.name} expects {ours}; "
+                "prepare it again with the settings of this preset"
             )
     kept = {name: getattr(wanted, name) for name in AUGMENTATION if hasattr(wanted, name)}
     return dataclasses.replace(preset, representation=dataclasses.replace(found, **kept))

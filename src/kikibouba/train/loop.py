@@ -80,7 +80,7 @@ def _train(run: Run, log: TrainLog, deadline: float) -> None:
             interrupted, late = values.pop("interrupted") > 0, values.pop("late") > 0
             if run.processes.first:
                 run.record(log, values, last=late or run.step == goal, save=interrupted)
-            if interrupted:
+            if interrupted and run.step < goal:
                 again = "repeat the command (same output folder) to go on"
                 raise KikiboubaError(f"interrupted after step {run.step}, saved in {run.out}/state; {again}")
     if run.processes.first:

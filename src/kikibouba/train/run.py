@@ -91,14 +91,13 @@ class Run:
             raise KikiboubaError(
                 f"{self.out} holds a model but no state to go on from; choose another folder"
             )
-        elif self.processes.first:
-            forget(self.out)
         self.processes.wait()
+        if state is None and self.processes.first:
+            forget(self.out)
+            self.save()
 
     def update(self, batch: Any, *, interrupted: bool, late: bool) -> dict[str, float]:
-        """One step of gradient descent. Returns the loss, its parts, and whether any process wants to
-        stop.
-        """
+        """One step of gradient descent. Returns the loss, its parts, and who wants to stop."""
         config = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(
@@ -117,7 +116,7 @@ class Run:
             norm = clip_global_norm(self.params, config.grad_clip, config.grad_norm_clip_to_zero)
         self.optimizer.step()
         if self.average is not None:
-            self.average.update()
+            self.average.update(self.step)
         self.step += 1
         self.examples += len(batch[0]) * self.processes.world
         return values | {"gradient_norm": norm, "learning_rate": self.optimizer.param_groups[0]["lr"]}
@@ -130,15 +129,17 @@ class Run:
         if self.step % self.config.eval_every == 0 or last:
             self.evaluate(log)
         if self.step % self.config.save_every == 0 or last or save:
-            info = {"identity": self.identity, "best": self.best, "seconds": self.seconds}
-            save_state(self.out, self.step, self.model, self.optimizer, self.average, info)
-            self.saved_step = self.step
+            self.save()
+
+    def save(self) -> None:
+        """All that is needed to go on from here."""
+        info = {"identity": self.identity, "best": self.best, "seconds": self.seconds}
+        save_state(self.out, self.step, self.model, self.optimizer, self.average, info)
+        self.saved_step = self.step
 
     @torch.no_grad()
     def evaluate(self, log: TrainLog) -> None:
-        """Mean loss over the held-out examples, with the averaged weights if there are any; keeps the
-        best.
-        """
+        """Mean loss over the held-out examples, of the averaged weights if there are any; keeps the best."""
         self.model.eval()
         with self.average.applied() if self.average else nullcontext():
             sums: dict[str, float] = {}
@@ -176,13 +177,9 @@ class Run:
     def _check(self, loss: float, what: str) -> None:
         if math.isfinite(loss):
             return
-        kept = (
-            f"the state of step {self.saved_step} is in {self.out}/state"
-            if self.saved_step
-            else "none is saved"
-        )
         raise KikiboubaError(
-            f"the {what} became {loss} at step {self.step}; {kept}. "
+            f"the {what} became {loss} at step {self.step}; "
+            f"the last good state (step {self.saved_step}) is kept in {self.out}/state. "
             "Look for broken examples, or start again with a lower train.learning_rate or train.grad_clip"
         )
 

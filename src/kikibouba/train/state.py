@@ -57,10 +57,14 @@ class MovingAverage:
         self.weights = {name: p.detach().clone() for name, p in module.named_parameters()}
 
     @torch.no_grad()
-    def update(self) -> None:
-        """average = decay * average + (1 - decay) * weights; call after every step."""
+    def update(self, step: int) -> None:
+        """average = d * average + (1 - d) * weights; call after every step.
+
+        d is `decay`, but at most (1 + step) / (10 + step): else the first weights would dominate for long.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step))
         raw: list[Tensor] = list(self.module.parameters())
-        torch._foreach_lerp_(list(self.weights.values()), raw, 1.0 - self.decay)
+        torch._foreach_lerp_(list(self.weights.values()), raw, 1.0 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
