@@ -96,7 +96,7 @@ def test_a_crash_costs_one_file(files: Path, tmp_path: Path) -> None:
     dataset = prepare(ToyRepresentation(), files, tmp_path / "out", workers=2, progress=False)
     reasons = {s["file"]: s["reason"] for s in dataset.meta["skipped"]}
     assert "crashed" in reasons.pop("album 0/crash.txt")
-    assert reasons.pop("album 1/bad.txt").endswith("the toy rule rejects it")
+    assert reasons.pop("album 1/bad.txt") == "the toy rule rejects it"
     assert reasons.pop("album 1/bug.txt") == "unexpected IndexError: a parser's own mistake"
     assert reasons.pop("album 1/empty.txt") == "no examples in it"
     assert not reasons

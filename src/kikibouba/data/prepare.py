@@ -104,7 +104,7 @@ def report(dataset: Dataset) -> str:
     if meta["duplicates"]:
         lines.append(f"{meta['duplicates']} examples left out because they occurred before (unique)")
     if meta["skipped"]:
-        reasons = Counter(_without_name(skipped) for skipped in meta["skipped"])
+        reasons = Counter(skipped["reason"] for skipped in meta["skipped"])
         lines.append(f"{len(meta['skipped'])} files skipped (listed in {dataset.path / 'skipped.txt'}):")
         lines += [f"  {count} x {reason}" for reason, count in reasons.most_common(8)]
     if meta["rejected"]:
@@ -116,12 +116,6 @@ def report(dataset: Dataset) -> str:
     if meta["missing"]:
         lines.append(f"{meta['missing']} names in the split lists have no file")
     return "\n".join(lines)
-
-
-def _without_name(skipped: dict[str, str]) -> str:
-    """Reasons often start with the file's path; without it equal reasons count together."""
-    head, colon, rest = skipped["reason"].partition(": ")
-    return rest if colon and head.endswith(Path(skipped["file"]).name) else skipped["reason"]
 
 
 def _cores() -> int:

@@ -60,7 +60,7 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
             try:
                 arrays = representation.windows(item)
             except KikiboubaError as error:
-                rejected[str(error)] += 1
+                rejected[_reason(error, path)] += 1
                 continue
             split_code = -1 if split is None else SPLITS.index(split)
             category_code = -1 if not category else categories.setdefault(category, len(categories))
@@ -68,7 +68,7 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
         if not examples:
             record["skipped"] = next(iter(rejected), "no examples in it")
     except KikiboubaError as error:
-        record["skipped"] = str(error)
+        record["skipped"] = _reason(error, path)
     except Exception as error:  # a parser tripping over a damaged file must cost that file only
         record["skipped"] = f"unexpected {type(error).__name__}: {error}"
     if record["skipped"]:
@@ -81,6 +81,11 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
     }
     record["splitless"] = bool(examples) and all(split < 0 for _, split, _ in examples)
     return record, examples
+
+
+def _reason(error: KikiboubaError, path: Path) -> str:
+    """The message without the file's path: the record names the file, and equal reasons shall read the same."""
+    return str(error).removeprefix(f"{path}: ").replace(str(path), "it")
 
 
 def write_part(path: Path, records: list[dict[str, Any]], examples: list[Example]) -> None:
