@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kikibouba import hub
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.notes import NoteSequence, make_notes
@@ -15,7 +16,6 @@ from kikibouba.errors import KikiboubaError
 from kikibouba.generate import interpolate_latents
 from kikibouba.inputs import consecutive_windows, kind_of, read_artifact, read_examples
 from kikibouba.translator import DRAWS, Translator, set_tempo, translate
-
 from tiny_models import make_weights, notes_of
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -47,7 +47,7 @@ def same(a, b):
     return np.array_equal(as_array(a), as_array(b))
 
 
-# One model ------------------------------------------------------------------------------------------------------------
+# One model ----------------------------------------------------------------------------------------
 
 
 def test_samples_follow_from_the_seed(model):
@@ -122,7 +122,7 @@ def test_a_model_refuses_another_kind():
         hub.load("mel_2bar").encode(ROCK)
 
 
-# Between latent vectors -----------------------------------------------------------------------------------------------
+# Between latent vectors ---------------------------------------------------------------------------
 
 
 def test_slerp_by_hand():
@@ -154,7 +154,7 @@ def test_unknown_mode_and_too_few_steps():
             interpolate_latents(np.ones(2), np.zeros(2), n, mode)
 
 
-# Reading --------------------------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------------------
 
 
 def melody(bars, pitch=60, silent=()):
@@ -212,11 +212,17 @@ def test_kind_of():
             kind_of(bad)
 
 
-# Two models -----------------------------------------------------------------------------------------------------------
+# Two models ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("source", "to"), [(SHEEP, "melody"), (SHEEP, "drums"), (RIVER, "sketch"),
-                                            (RIVER, "drums"), (ROCK, "melody"), (ROCK, "sketch")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "to"),
+    [
+        *((SHEEP, "melody"), (SHEEP, "drums")),
+        *((RIVER, "sketch"), (RIVER, "drums")),
+        *((ROCK, "melody"), (ROCK, "sketch")),
+    ],
+)
 def test_every_direction(source, to):
     one, again = (translate(source, to, seed=3) for _ in range(2))
     assert same(one, again)

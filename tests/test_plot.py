@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kikibouba import hub, plot
 from kikibouba.data.prepare import prepare
 from kikibouba.errors import KikiboubaError
-
 from tiny_models import make_weights
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+
 from kikibouba.config import all_presets, load_preset
 from kikibouba.toml import preset_to_toml
 

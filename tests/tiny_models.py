@@ -5,26 +5,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from kikibouba.bridges.latent_translation.config import ModelConfig
 from kikibouba.bridges.posteriors import weights_hash
 from kikibouba.config import Preset, find_preset, load_preset
 from kikibouba.train.checkpoint import build_module, load_checkpoint, save_checkpoint
 
 SMALL = {
-    "mel_2bar": {"model.z_size": "6", "model.enc_rnn_size": "[8]", "model.dec_rnn_size": "[12]"},
-    "drums_2bar": {"model.z_size": "5", "model.enc_rnn_size": "[8]", "model.dec_rnn_size": "[12]"},
-    "sketch": {"model.z_size": "4", "model.enc_rnn_size": "8", "model.dec_rnn_size": "12", "model.num_mixture": "2",
-               "model.max_length": "40", "representation.max_length": "40", "representation.scale_factor": "20.0"},
-}  # fmt: skip
-"""Base → overrides of its preset."""
+    "mel_2bar": ["model.z_size=6", "model.enc_rnn_size=[8]", "model.dec_rnn_size=[12]"],
+    "drums_2bar": ["model.z_size=5", "model.enc_rnn_size=[8]", "model.dec_rnn_size=[12]"],
+    "sketch": [
+        *("model.z_size=4", "model.enc_rnn_size=8", "model.dec_rnn_size=12", "model.num_mixture=2"),
+        "representation.scale_factor=20.0",
+    ],
+}
+"""Base → settings (`--set`) over its preset."""
 
 PAIRS = (("sketch", "mel_2bar"), ("sketch", "drums_2bar"), ("mel_2bar", "drums_2bar"))
 
 
 def make_weights(folder: Path) -> Path:
     """Write the three bases (fp16) and the three translators into a folder; returns it."""
-    for name, overrides in SMALL.items():
-        preset = load_preset(name, overrides)
+    for name, settings in SMALL.items():
+        preset = load_preset(name, dict(setting.split("=") for setting in settings))
         save_checkpoint(folder / name, build_module(preset), preset, {}, f"# {name}\n\nA tiny one.\n", "fp16")
     for pair in PAIRS:
         make_translator(folder, pair)

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from kikibouba import hub
-from kikibouba.bridges.attributes import correspondences
+from kikibouba.bridges.attributes import resolve
 from kikibouba.bridges.posterior_batches import assemble
 from kikibouba.bridges.posteriors import Posteriors, encode_dataset
 from kikibouba.config import Preset
+from kikibouba.data.rescaled import RescaledDataset
 from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError
 from kikibouba.generate import Model
@@ -20,17 +23,20 @@ from kikibouba.train.loop import fit
 TRAIN_POSTERIORS, VALID_POSTERIORS = 50_000, 5_000
 """Most examples of each base that a translator learns from and is checked on."""
 
-MEANING = ("scale_factor", "pitch_classes", "min_pitch", "keep_first_offset")
+MEANING = ("pitch_classes", "min_pitch", "keep_first_offset")
 """Settings of a representation that change what its numbers mean."""
 
 
-def train_model(preset: Preset, data: str | Path, out: str | Path, **options: Any) -> dict[str, Any]:
+def train_model(
+    preset: Preset, data: str | Path, out: str | Path, start_from: str | Path | None = None, **options: Any
+) -> dict[str, Any]:
     """Train a model of one kind of content.
 
     Args:
         preset: its representation is replaced by the dataset's, augmentation apart.
         data: a prepared dataset.
         out: folder of the run.
+        start_from: a trained model (bundled name or folder) whose weights to start from, instead of fresh ones.
         options: of `train.loop.fit`: seed, device, max_minutes, num_steps, resume, tensorboard.
 
     Returns:
@@ -49,7 +55,27 @@ def train_model(preset: Preset, data: str | Path, out: str | Path, **options: An
         augment=preset.train.augment,
         representation=preset.representation,
     )
-    return fit(build_module(preset, seed), batches, preset.train, out, preset=preset, **options)
+    module = build_module(preset, seed)
+    if start_from is not None:
+        copy_weights(start_from, module)
+    return fit(module, batches, preset.train, out, preset=preset, **options)
+
+
+def copy_weights(source: str | Path, module: nn.Module) -> None:
+    """Give a network the weights of a trained model.
+
+    Raises:
+        KikiboubaError: they are of another architecture.
+    """
+    weights, own = hub.load_model(source).module.state_dict(), module.state_dict()
+    for name in [*own, *weights]:
+        shapes = [tuple(t[name].shape) if name in t else None for t in (weights, own)]
+        if shapes[0] != shapes[1]:
+            raise KikiboubaError(
+                f"cannot start from {source}: its {name} has shape {shapes[0]}, this preset's {shapes[1]}; "
+                "use the preset it was trained with"
+            )
+    module.load_state_dict(weights)
 
 
 def train_translator(
@@ -62,8 +88,7 @@ def train_translator(
     """Train a bridge between frozen models.
 
     Args:
-        preset: of family latent_translation. Where it aligns attributes, and its own are not of these
-            kinds, those that correspond between the kinds are taken (`bridges.attributes`).
+        preset: of family latent_translation.
         bases: bundled names or folders of at least two models.
         data: for each base a dataset of its kind, in the same order.
         out: folder of the run; the bases' posteriors are cached in `out/posteriors`.
@@ -86,27 +111,16 @@ def train_translator(
         ]
 
     seed, train = options.get("seed", 0), posteriors("train", TRAIN_POSTERIORS)
-    config = dataclasses.replace(preset.model, attributes=_attributes(preset, models, train))
+    attributes = resolve(preset.model.attributes, [model.kind for model in models])
+    config = dataclasses.replace(preset.model, attributes=attributes)
     valid = posteriors("valid", VALID_POSTERIORS)
     bridge, batches = assemble(config, train, valid, preset.train.batch_size, seed)
     preset = dataclasses.replace(preset, model=bridge.config)
     return fit(bridge, batches, preset.train, out, preset=preset, **options)
 
 
-def _attributes(
-    preset: Preset, models: Sequence[Model], train: Sequence[Posteriors]
-) -> tuple[tuple[str, ...], ...]:
-    """The preset's attributes if the bases have them; else, if it wants any, those that correspond."""
-    wanted = preset.model.attributes
-    fits = all(
-        len(row) == len(train) and all(name in p.attributes for name, p in zip(row, train, strict=True))
-        for row in wanted
-    )
-    return wanted if fits else correspondences([model.kind for model in models])
-
-
 def open_for(model: Model, folder: str | Path) -> Dataset:
-    """A dataset that a trained model can be shown.
+    """A dataset in the units of a trained model, so that the model can be shown its examples.
 
     Raises:
         KikiboubaError: it holds another kind, or was prepared with other settings than the model's.
@@ -120,4 +134,5 @@ def open_for(model: Model, folder: str | Path) -> Dataset:
                 f"{folder} was prepared with {name} {theirs}, but {model.name} was trained with {ours}: "
                 f"prepare it again with --set representation.{name}={ours}"
             )
-    return dataset
+    factor = getattr(model.representation, "scale_factor", 1.0)
+    return RescaledDataset(folder, factor) if factor != 1.0 else dataset

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bases", nargs="+", metavar="MODEL", help="for a translator: names or folders of its bases"
     )
+    parser.add_argument(
+        "--start-from", metavar="MODEL", help="fine-tune: start from this trained model's weights"
+    )
     add_overrides(parser, "model.z_size=128")
     parser.add_argument("--steps", type=int, metavar="N", help="train for N steps in all")
     parser.add_argument(
@@ -58,9 +61,11 @@ def run(args: argparse.Namespace) -> None:
         "tensorboard": args.tensorboard,
     }
     if preset.representation is None:
+        if args.start_from:
+            raise KikiboubaError("--start-from is for models; a translator trains in minutes, start it afresh")
         train_translator(preset, args.bases or (), args.data, args.out, **options)
     else:
         if args.bases or len(args.data) > 1:
             raise KikiboubaError(f"{preset.name} is a model: it learns from one dataset and has no --bases")
-        train_model(preset, args.data[0], args.out, **options)
+        train_model(preset, args.data[0], args.out, args.start_from, **options)
     print(args.out)
