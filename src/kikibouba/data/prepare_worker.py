@@ -84,7 +84,7 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
 
 
 def _reason(error: KikiboubaError, path: Path) -> str:
-    """The message without the file's path: the record names the file, and equal reasons shall read the same."""
+    """The message without the file's path: the record names it, and equal reasons shall read the same."""
     return str(error).removeprefix(f"{path}: ").replace(str(path), "it")
 
 
