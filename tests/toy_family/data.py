@@ -19,6 +19,7 @@ class ToyRepresentation:
     kind: ClassVar[str] = "toy"
     suffixes: ClassVar[tuple[str, ...]] = (".txt",)
     steps: int = 8
+    max_length: int = 8
     transpose_range: tuple[int, ...] = (0, 3)
 
     def read(self, path: Path) -> list[str]:

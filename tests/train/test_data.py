@@ -103,5 +103,10 @@ def test_a_preset_adopts_the_representation_of_its_data(tmp_path: Path) -> None:
     longer = dataclasses.replace(preset, representation=ToyRepresentation(steps=16))
     with pytest.raises(KikiboubaError, match="prepared with steps 8, but toy expects 16"):
         adopt_representation(longer, dataset)
+    roomier = dataclasses.replace(preset, representation=ToyRepresentation(max_length=9))
+    assert adopt_representation(roomier, dataset).representation.max_length == 8
+    tighter = dataclasses.replace(preset, representation=ToyRepresentation(max_length=7))
+    with pytest.raises(KikiboubaError, match="prepared with max_length 8, but toy expects 7"):
+        adopt_representation(tighter, dataset)
     with pytest.raises(KikiboubaError, match="holds toy examples, but toy learns toy_sketches"):
         adopt_representation(dataclasses.replace(preset, representation=ToySketches()), dataset)

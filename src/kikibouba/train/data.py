@@ -187,7 +187,8 @@ def adopt_representation(preset: Preset, dataset: Dataset) -> Preset:
             f"make a dataset with `kikibouba prepare {wanted.kind} …`"
         )
     for name in SHAPE:
-        ours, theirs = getattr(wanted, name, None), getattr(found, name, None)
+        ours: Any = getattr(wanted, name, None)
+        theirs: Any = getattr(found, name, None)
         if ours != theirs and not (name == "max_length" and theirs < ours):  # shorter ones are no trouble
             raise KikiboubaError(
                 f"{dataset.path} was prepared with {name} {theirs}, but {preset.name} expects {ours}; "
