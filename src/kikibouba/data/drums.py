@@ -32,7 +32,7 @@ from kikibouba.data.windows import (
     stack_padded,
     unique_rows,
 )
-from kikibouba.errors import KikiboubaError
+from kikibouba.errors import KikiboubaError, did_you_mean
 
 if TYPE_CHECKING:
     from kikibouba.data.artifacts import Tune
@@ -106,6 +106,9 @@ class DrumsRepresentation:
     def __post_init__(self) -> None:
         if self.bars < 1 or self.steps_per_quarter < 1:
             raise KikiboubaError("bars and steps_per_quarter must be at least 1")
+        if self.pitch_classes not in PITCH_CLASSES:
+            hint = did_you_mean(self.pitch_classes, PITCH_CLASSES)
+            raise KikiboubaError(f"unknown pitch_classes {self.pitch_classes!r}{hint}")
         if 0 < self.gap_bars < 1 or self.gap_bars < 0:
             raise KikiboubaError("gap_bars must be 0 (silence ends no pattern) or at least 1")
 

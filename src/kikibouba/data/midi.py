@@ -12,8 +12,8 @@ Reading follows pretty_midi to the letter, because the original models read thei
                  rounding to the grid depends on the last bit.
 
 Where pretty_midi gives up without need, this reader goes on: files counted in film frames, unknown chunks,
-late meta events, key signatures that do not exist (ignored). And it keeps the time before a meta event of unknown
-kind, which pretty_midi loses.
+late meta events, key signatures that do not exist (ignored). And it keeps the time before a meta event of
+unknown kind, which pretty_midi loses.
 """
 
 import struct

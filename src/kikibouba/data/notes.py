@@ -162,9 +162,11 @@ def split_on_time_changes(sequence: NoteSequence) -> list[NoteSequence]:
     if len(times) == 2:
         return [_piece(sequence, sequence.notes, 0.0, times[1], states[0])]
     by_onset = sequence.notes[np.argsort(sequence.notes["start"], kind="stable")]
+    cuts = np.searchsorted(np.sort(sequence.notes["start"]), times).tolist()
     pieces = []
-    for (start, end), piece_state in zip(pairwise(times), states, strict=False):
-        first, last = np.searchsorted(by_onset["start"], [start, end])
+    for (first, last), (start, end), piece_state in zip(
+        pairwise(cuts), pairwise(times), states, strict=False
+    ):
         notes = by_onset[first:last].copy()
         notes["end"] = np.minimum(notes["end"], end) - start
         notes["start"] -= start

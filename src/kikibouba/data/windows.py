@@ -64,7 +64,7 @@ def find_phrases(
     if gap_bars:
         breaks[1:] |= start[1:] - end[:-1] >= gap_bars * steps_per_bar
     head = np.flatnonzero(breaks)
-    tail = np.append(head[1:], len(start)) - 1
+    tail = np.append(head, len(start))[1:] - 1
     origin = start[head] // steps_per_bar
     bars = -(-end[tail] // steps_per_bar) - origin
     if max_bars is not None:
