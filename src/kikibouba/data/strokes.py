@@ -18,11 +18,11 @@ Rng = np.random.Generator | np.random.RandomState
 
 
 def to_lines(strokes: np.ndarray) -> list[np.ndarray]:
-    """stroke-3 [N, 3] → lines, each float [n, 2]. Points after the last pen lift form a line too.
+    """stroke-3 [N, 3] → lines, each float64 [n, 2]. Points after the last pen lift form a line too.
 
     The original drops those trailing points silently.
     """
-    points = np.cumsum(strokes[:, :2], axis=0)
+    points = np.cumsum(strokes[:, :2], axis=0, dtype=np.float64)
     ends = np.flatnonzero(strokes[:, 2] > 0.5) + 1
     return [line for line in np.split(points, ends) if len(line)]
 
@@ -62,7 +62,7 @@ def to_stroke3(rows: np.ndarray) -> np.ndarray:
 
 def bounds(strokes: np.ndarray) -> np.ndarray:
     """(min x, min y, max x, max y) of the points of stroke-3 [N, 3], N ≥ 1. The origin is not a point."""
-    points = np.cumsum(strokes[:, :2], axis=0)
+    points = np.cumsum(strokes[:, :2], axis=0, dtype=np.float64)
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
@@ -160,9 +160,9 @@ def drop_points(strokes: np.ndarray, probability: float, rng: Rng) -> np.ndarray
     index = np.arange(len(strokes))
     count = index - np.maximum.accumulate(np.where(rests, index, 0))
     dropped = ~rests & (count > 2) & (rng.random(len(strokes)) < probability)
-    groups = np.flatnonzero(~dropped)  # the first point is always kept
-    thinned = strokes[groups]
-    thinned[:, :2] = np.add.reduceat(strokes[:, :2], groups, axis=0)
+    thinned = strokes[~dropped]
+    heir = np.cumsum(~dropped)[dropped] - 1  # the first point is always kept
+    np.add.at(thinned[:, :2], heir, strokes[dropped, :2])  # one after the other, for equal rounding
     return thinned
 
 
