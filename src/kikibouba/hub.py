@@ -104,8 +104,10 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
     from kikibouba.bridges.posterior_batches import check_base
     from kikibouba.generate import Model
     from kikibouba.train.checkpoint import load_checkpoint
+    from kikibouba.train.parallel import Processes, usable_device
     from kikibouba.translator import Translator
 
+    usable_device(device, Processes(rank=0, world=1, local_rank=0))
     folder = locate(name_or_dir)
     preset, module = load_checkpoint(folder, device)
     if preset.representation is not None:
