@@ -6,12 +6,14 @@ makes the measures independent of how densely a line was sampled.
 
 import numpy as np
 
-from kikibouba.data.strokes import rdp_mask
+from kikibouba.data.strokes import distance_to_segment, rdp_mask
 
 NAMES = ("angularity", "density", "aspect", "size", "strokes")
 
 TOLERANCE = 1 / 128
 """Of the larger side. QuickDraw's own simplification uses 2/255."""
+ARM = 1 / 24
+"""How far to both sides of a vertex to look at least: a trembling hand makes two vertices of one corner."""
 CORNER_HEIGHT = (3 * TOLERANCE, 8 * TOLERANCE)
 CORNER_ANGLE = (np.pi / 6, np.pi / 3)
 """A vertex is no corner below the first value, wholly one above the second, and partly one between.
@@ -26,9 +28,10 @@ def measure(drawings: list[np.ndarray]) -> dict[str, np.ndarray]:
 
     With S the larger side, ink the total length of the strokes, and every stroke simplified to S/128:
         angularity  Σ turn · cornerness / (ink / S), over the inner vertices of the strokes.
-                    turn: the angle (rad) by which the line changes direction there. cornerness: the product
-                    of two ramps from 0 to 1: of the vertex's height over the segment between its neighbours,
-                    from 3S/128 to 8S/128, and of its turn, from 30° to 60°.
+                    turn: the angle (rad) by which the line changes direction there. cornerness: how far the
+                    vertex juts out, seen from its neighbours or, where those are nearer, from the points of
+                    the stroke S/24 away: a ramp from 0 to 1 of its height over the segment between the two,
+                    from 3S/128 to 8S/128, times one of the angle there, from 30° to 60°.
                     0 for lines and circles, below 0.5 for waves, 1.2 for a square, 4 for a star, 5 and more
                     for a zigzag. The point where a closed stroke closes is no inner vertex
         density     ink / S: 3.1 for a circle, 4 for a square
@@ -79,23 +82,41 @@ def _turning_and_ink(
     steps = np.diff(points, axis=0)
     lengths = np.linalg.norm(steps, axis=1) * ~last[:-1]  # from stroke to stroke the pen is up
     ink = np.bincount(owner[:-1], lengths, count)
-    before, after = steps[:-1], steps[1:]
+    inner = 1 + np.flatnonzero((lengths[:-1] > 0) & (lengths[1:] > 0))
+    from_point, to_point = _arms(points, lengths, last, inner)
+    height = distance_to_segment(points[inner], from_point, to_point)
+    bend = _turn(points[inner] - from_point, to_point - points[inner])
+    cornerness = _ramp(height, *CORNER_HEIGHT) * _ramp(bend, *CORNER_ANGLE)
+    turn = _turn(steps[inner - 1], steps[inner])
+    return np.bincount(owner[inner], turn * cornerness, count), ink
+
+
+def _arms(
+    points: np.ndarray, lengths: np.ndarray, last: np.ndarray, inner: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The points [n, 2] on the line before and after each vertex `inner` [n]: its neighbours, or `ARM` away.
+
+    No arm reaches beyond its stroke.
+    """
+    position = np.concatenate([[0.0], np.cumsum(lengths + last[:-1])])  # along the line; lifts count 1
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    stroke = np.searchsorted(ends, inner)
+    here = position[inner]
+    back = np.maximum(here - np.maximum(lengths[inner - 1], ARM), position[starts[stroke]])
+    ahead = np.minimum(here + np.maximum(lengths[inner], ARM), position[ends[stroke]])
+    x, y = points.T
+    return (
+        np.stack([np.interp(back, position, x), np.interp(back, position, y)], axis=1),
+        np.stack([np.interp(ahead, position, x), np.interp(ahead, position, y)], axis=1),
+    )
+
+
+def _turn(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The angle [n] in radians, 0 to π, between two directions [n, 2]."""
     cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    turn = np.abs(np.arctan2(cross, (before * after).sum(axis=1)))
-    inner = (lengths[:-1] > 0) & (lengths[1:] > 0)
-    cornerness = inner * _ramp(_height(before, after, cross), *CORNER_HEIGHT) * _ramp(turn, *CORNER_ANGLE)
-    return np.bincount(owner[1:-1], turn * cornerness, count), ink
+    return np.abs(np.arctan2(cross, (before * after).sum(axis=1)))
 
 
 def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return np.clip((values - low) / (high - low), 0, 1)
-
-
-def _height(before: np.ndarray, after: np.ndarray, cross: np.ndarray) -> np.ndarray:
-    """How far the vertex between two steps [n, 2] stands out of the segment between its neighbours. [n]"""
-    base = before + after
-    base_length = np.linalg.norm(base, axis=1)
-    beside = ((before * base).sum(axis=1) > 0) & ((after * base).sum(axis=1) > 0)
-    over_line = np.abs(cross) / np.where(base_length > 0, base_length, 1.0)
-    nearer = np.minimum(np.linalg.norm(before, axis=1), np.linalg.norm(after, axis=1))
-    return np.where(beside, over_line, nearer)

@@ -118,7 +118,7 @@ def rdp_mask(points: np.ndarray, last: np.ndarray, epsilon: np.ndarray) -> np.nd
         anchors = np.flatnonzero(kept)
         segment = np.cumsum(kept)[inner] - 1
         start = anchors[segment]
-        distance = _distance_to_segment(points[inner], points[start], points[anchors[segment + 1]])
+        distance = distance_to_segment(points[inner], points[start], points[anchors[segment + 1]])
         first = np.flatnonzero(np.diff(segment, prepend=-1))
         size = np.diff(np.append(first, len(inner)))
         farthest = np.repeat(np.maximum.reduceat(distance, first), size)
@@ -131,7 +131,8 @@ def rdp_mask(points: np.ndarray, last: np.ndarray, epsilon: np.ndarray) -> np.nd
     return kept
 
 
-def _distance_to_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+def distance_to_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """How far each point is from its segment; all arguments [n, 2], result [n]."""
     chord, offset = end - start, points - start
     squared_length = (chord**2).sum(axis=1)
     along = (chord * offset).sum(axis=1) / np.where(squared_length > 0, squared_length, 1.0)
