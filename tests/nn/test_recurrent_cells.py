@@ -117,14 +117,14 @@ def test_sequence_and_gradients_follow_the_equations(kind: str, training: bool) 
 
 
 @pytest.mark.parametrize("kind", cells())
-def test_step_continues_a_sequence(kind: str) -> None:
+def test_steps_repeat_a_sequence(kind: str) -> None:
     cell = make(kind).eval()
     x, h, c, context = (tensor.detach() for tensor in inputs(cell))
     outputs, last_h, last_c = cell(x, h, c, torch.full((BATCH,), STEPS), context)
     with torch.no_grad():
-        constant = cell.constant(context)
+        step = cell.stepper(context)
         for t in range(STEPS):
-            h, c = cell.step(x[t], h, c, constant)
+            h, c = step(x[t], h, c)
             torch.testing.assert_close(h[:, :HIDDEN], outputs[t])
     torch.testing.assert_close(h, last_h)
     torch.testing.assert_close(c, last_c)

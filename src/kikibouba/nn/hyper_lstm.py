@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 
 from kikibouba.nn.layer_norm_lstm import GateNorm, NormWeights, Tape
 from kikibouba.nn.recurrent_dropout_lstm import (
+    Step,
     add_product,
     at_end,
     batch_sizes,
@@ -94,16 +95,21 @@ class HyperLSTM(nn.Module):
         columns = [context_columns(weight, context) for weight in (self.weight_x, self.small_weight_x)]
         return F.linear(context, torch.cat(columns))
 
-    def step(self, x: Tensor, h: Tensor, c: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-        """One step without dropout or gradient, as `RecurrentDropoutLSTM.step`."""
-        weights = self.weights(x.shape[1])
+    def stepper(self, context: Tensor) -> Step:
+        """What decoding calls once a row, without dropout or gradient."""
+        weights = self.weights(self.weight_x.shape[1] - context.shape[1])
+        finish, finish_small = self.norm.stepper(), self.small_norm.stepper()
+        constant, small_constant = self.constant(context).split(self._widths, 1)
         sizes = [self.hidden_size, self.state_size - self.hidden_size]
-        constant_x, small_constant = constant.split(self._widths, 1)
-        (main, v), (c, small_c) = h.split(sizes, 1), c.split(sizes, 1)
-        v, small_c = self.small_norm.step(weights.small(small_constant, x, main, v), small_c)
-        a = weights.main(constant_x, x, weights.recurrent(main), weights.modulations(weights.embedding(v)))
-        main, c = self.norm.step(a, c)
-        return torch.cat([main, v], 1), torch.cat([c, small_c], 1)
+
+        def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+            (main, v), (main_c, small_c) = h.split(sizes, 1), c.split(sizes, 1)
+            v, small_c = finish_small(weights.small(small_constant, x, main, v), small_c)
+            modulations = weights.modulations(weights.embedding(v))
+            main, main_c = finish(weights.main(constant, x, weights.recurrent(main), modulations), main_c)
+            return torch.cat([main, v], 1), torch.cat([main_c, small_c], 1)
+
+        return step
 
     @property
     def _widths(self) -> list[int]:

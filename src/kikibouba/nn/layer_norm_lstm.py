@@ -9,6 +9,7 @@ N subtracts the mean and divides by sqrt(variance + 0.001). The forget gate's co
 As in `recurrent_dropout_lstm`, a sequence is one autograd node with its backward pass written out.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from kikibouba.nn.recurrent_dropout_lstm import (
+    Step,
     activate_gates,
     add_product,
     at_end,
@@ -69,10 +71,16 @@ class LayerNormLSTM(nn.Module):
         """The part of the pre-activations that is the same at every step: [B, 4H]."""
         return F.linear(context, context_columns(self.weight_x, context))
 
-    def step(self, x: Tensor, h: Tensor, c: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-        """One step without dropout or gradient, as `RecurrentDropoutLSTM.step`."""
-        a = torch.addmm(constant, x, self.weight_x[:, : x.shape[1]].t()).addmm_(h, self.weight_h.t())
-        return self.norm.step(a, c)
+    def stepper(self, context: Tensor) -> Step:
+        """What decoding calls once a row, without dropout or gradient."""
+        constant, finish = self.constant(context), self.norm.stepper()
+        weight_x = self.weight_x[:, : self.weight_x.shape[1] - context.shape[1]].t()
+        weight_h = self.weight_h.t()
+
+        def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+            return finish(torch.addmm(constant, x, weight_x).addmm_(h, weight_h), c)
+
+        return step
 
 
 class NormWeights(NamedTuple):
@@ -99,13 +107,20 @@ class GateNorm(nn.Module):
     def weights(self) -> NormWeights:
         return NormWeights(self.gamma, self.beta, self.gamma_c, self.beta_c)
 
-    def step(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Pre-activations [B, 4H] and memory [B, H] → the new h and c, without dropout or gradient."""
-        size = c.shape[1]
-        normed = F.layer_norm(a.view(-1, 4, size), (size,), eps=EPSILON).view_as(a)
-        i, f, o, g = activate_gates(torch.addcmul(self.beta, normed, self.gamma))
-        c = (f * c).addcmul_(i, g)
-        return o * F.layer_norm(c, (size,), self.gamma_c, self.beta_c, EPSILON).tanh_(), c
+    def stepper(self) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """A function from pre-activations [B, 4H] and memory [B, H] to the next h and c, without gradient."""
+        gamma, beta, gamma_c, beta_c = self.weights()
+        size = len(gamma_c)
+
+        def step(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+            normed = F.layer_norm(a.view(-1, 4, size), (size,), eps=EPSILON).view_as(a)
+            y = torch.addcmul(beta, normed, gamma)
+            y[:, : 3 * size].sigmoid_()
+            i, f, o, g = y.split(size, 1)
+            c = (f * c).addcmul_(i, g.tanh_())
+            return F.layer_norm(c, (size,), gamma_c, beta_c, EPSILON).tanh_().mul_(o), c
+
+        return step
 
 
 class Tape(NamedTuple):

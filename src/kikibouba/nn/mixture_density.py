@@ -62,15 +62,28 @@ def log_density(mixture: Mixture, offsets: Tensor) -> Tensor:
     return torch.logaddexp(log_p, log_p.new_tensor(math.log(DENSITY_FLOOR)))
 
 
-def sample_offsets(
-    mixture: Mixture, component: Tensor, spread: float, generator: torch.Generator | None
-) -> Tensor:
-    """Offsets (dx, dy) [B, 2] from one component [B] of each row's mixture [B, M], deviations times `spread`."""
-    _, mu_x, mu_y, log_sigma_x, log_sigma_y, logit = (
-        torch.stack(mixture).gather(2, component[None, :, None].expand(6, -1, 1)).squeeze(2)
+def gumbel_noise(shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Noise g for which argmax(logits + g) is a draw from softmax(logits); finite."""
+    uniform = torch.rand(shape, generator=generator, device=like.device, dtype=like.dtype)
+    return -torch.log(
+        -torch.log(uniform.clamp(torch.finfo(like.dtype).tiny, 1 - torch.finfo(like.dtype).eps))
     )
-    rho = torch.tanh(logit)
-    noise = torch.randn(2, len(component), generator=generator, device=rho.device, dtype=rho.dtype) * spread
-    x = mu_x + torch.exp(log_sigma_x) * noise[0]
-    y = mu_y + torch.exp(log_sigma_y) * (rho * noise[0] + torch.sqrt(1 - rho.square()) * noise[1])
-    return torch.stack([x, y], 1)
+
+
+def sample_offsets(parameters: Tensor, component: Tensor, noise: Tensor) -> Tensor:
+    """Offsets (dx, dy) [B, 2] drawn from one component of each row's mixture.
+
+    Args:
+        parameters: the mixtures' raw outputs [B, 6M], as in `split_output`.
+        component: [B] int64.
+        noise: independent normal [B, 2]; its deviation multiplies the component's.
+    """
+    batch = len(component)
+    chosen = parameters.view(batch, 6, -1).gather(2, component[:, None, None].expand(batch, 6, 1)).squeeze(2)
+    sigma = chosen[:, 3:5].clamp(-MAX_LOG_SIGMA, MAX_LOG_SIGMA).exp_()
+    logit = chosen[:, 5:].clamp(-MAX_CORRELATION_LOGIT, MAX_CORRELATION_LOGIT)
+    # rho = tanh(logit), so sqrt(1 - rho²) = 1 / cosh(logit).
+    x, y = noise[:, :1], noise[:, 1:]
+    return torch.addcmul(
+        chosen[:, 1:3], sigma, torch.cat([x, (y / logit.cosh()).addcmul_(x, logit.tanh())], 1)
+    )

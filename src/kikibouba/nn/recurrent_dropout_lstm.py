@@ -13,12 +13,17 @@ Sequences come sorted by length, longest first, so that step t works on the firs
 and nothing is spent on padding.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+
+Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""x [B, I] and the state h, c [B, state_size] → the next h and c."""
 
 
 class RecurrentDropoutLSTM(nn.Module):
@@ -67,15 +72,20 @@ class RecurrentDropoutLSTM(nn.Module):
         """The part of the gates that is the same at every step, bias included: [B, 4H]."""
         return F.linear(context, context_columns(self.weight_x, context), self.bias)
 
-    def step(self, x: Tensor, h: Tensor, c: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-        """One step without dropout or gradient, for decoding.
+    def stepper(self, context: Tensor) -> Step:
+        """What decoding calls once a row, without dropout or gradient."""
+        constant, size = self.constant(context), self.hidden_size
+        weight_x = self.weight_x[:, : self.weight_x.shape[1] - context.shape[1]].t()
+        weight_h = self.weight_h.t()
 
-        x [B, I], h and c [B, H], `constant` from `constant()`; returns the new h and c.
-        """
-        a = torch.addmm(constant, x, self.weight_x[:, : x.shape[1]].t()).addmm_(h, self.weight_h.t())
-        i, f, o, g = activate_gates(a)
-        c = (f * c).addcmul_(i, g)
-        return o * c.tanh(), c
+        def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+            a = torch.addmm(constant, x, weight_x).addmm_(h, weight_h)
+            a[:, : 3 * size].sigmoid_()
+            i, f, o, g = a.split(size, 1)
+            c = (f * c).addcmul_(i, g.tanh_())
+            return c.tanh().mul_(o), c
+
+        return step
 
 
 class _Sequence(torch.autograd.Function):

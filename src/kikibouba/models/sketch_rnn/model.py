@@ -23,8 +23,10 @@ from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.sketch_rnn.config import Cell, ModelConfig
 from kikibouba.nn.hyper_lstm import HyperLSTM
 from kikibouba.nn.layer_norm_lstm import LayerNormLSTM
-from kikibouba.nn.mixture_density import log_density, sample_offsets, split_output
+from kikibouba.nn.mixture_density import gumbel_noise, log_density, sample_offsets, split_output
 from kikibouba.nn.recurrent_dropout_lstm import RecurrentDropoutLSTM, dropout_mask
+
+Recurrent = RecurrentDropoutLSTM | LayerNormLSTM | HyperLSTM
 
 ROW = 5
 PEN_DOWN, PEN_UP, END = 2, 3, 4
@@ -193,7 +195,6 @@ class SketchRNN(nn.Module):
 
     # ------------------------------------------------------------------------------------------------ z → x
 
-    @torch.no_grad()
     def decode(
         self,
         z: Tensor,
@@ -203,47 +204,56 @@ class SketchRNN(nn.Module):
         max_length: int | None = None,
         variance: Literal["T", "T^2"] = "T",
     ) -> tuple[Tensor, Tensor]:
-        """Draw.
+        """Draw, without gradient.
 
         Args:
             z: [B, Z]; for an unconditional model [B, 0], whose B says how many drawings.
-            temperature: divides the logits of component and pen and scales the variance of the offsets; 0 takes the
-                likeliest component, its mean and the likeliest pen state.
-            max_length: rows after which a drawing that has not ended is cut; the config's by default.
-            variance: "T" scales the variance by the temperature (paper, JavaScript versions), "T^2" by its square
-                (the original Python code).
+            temperature: divides the logits of component and pen and scales the variance of the offsets; 0 takes
+                the likeliest component, its mean, and the likeliest pen state.
+            max_length: rows after which a drawing that has not ended is cut; the configuration's by default.
+            variance: "T" scales the variance by the temperature (the paper, the JavaScript versions), "T^2" by
+                its square (the original Python code).
 
         Returns:
-            stroke-5 rows [B, N, 5], padded with end rows, N the longest drawing's length; lengths [B] int64 without
-            the end row, at least 1: a drawing does not end before its first row.
+            stroke-5 rows [B, N, 5], padded with end rows, N the longest drawing's length; lengths [B] int64
+            without the end row, at least 1: a drawing does not end before its first row.
         """
         if z.ndim != 2 or z.shape[1] != self.z_size:
             raise KikiboubaError(f"z has shape {list(z.shape)}; this model decodes [B, {self.z_size}]")
         if temperature < 0:
             raise KikiboubaError(f"temperature {temperature} must be 0 (greedy) or more")
-        limit = self.config.max_length if max_length is None else max_length
+        steps = self.config.max_length if max_length is None else max_length
         spread = math.sqrt(temperature) if variance == "T" else temperature
-        rows = _end_row(z).repeat(limit, z.shape[0], 1)
-        running = torch.ones(z.shape[0], dtype=torch.bool, device=z.device)
-        lengths = torch.zeros(z.shape[0], dtype=torch.int64, device=z.device)
-        (h, c), row = self._start(z), _start_row(z).repeat(z.shape[0], 1)
-        constant = self.decoder.constant(z)
-        for t in range(limit):
-            h, c = self.decoder.step(row, h, c, constant)
-            pen_logits, mixture = split_output(self.output(h[:, : self.config.dec_rnn_size]))
-            if t == 0:
-                pen_logits[:, -1] = -torch.inf
-            pen = _sample_index(pen_logits, temperature, generator)
-            running = running & (pen != 2)
-            if not running.any():
-                break
-            offsets = sample_offsets(
-                mixture, _sample_index(mixture.log_pi, temperature, generator), spread, generator
-            )
-            row = torch.cat([offsets, F.one_hot(pen, 3).to(z.dtype)], 1)
-            rows[t] = torch.where(running[:, None], row, rows[t])
-            lengths += running
-        return rows[: int(lengths.max())].transpose(0, 1).contiguous(), lengths
+        choice = gumbel_noise((steps, len(z), 3 + self.config.num_mixture), z, generator) * temperature
+        choice[0, :, 2] = -math.inf
+        normal = torch.randn(steps, len(z), 2, generator=generator, device=z.device, dtype=z.dtype) * spread
+        with torch.inference_mode():
+            drawn = self._draw(z, choice, normal)
+        rows = drawn.transpose(0, 1).clone()
+        over = rows[..., END].cumsum(1) > 0
+        rows[over] = _end_row(z)
+        lengths = (~over).sum(1)
+        return rows[:, : int(lengths.max())], lengths
+
+    def _draw(self, z: Tensor, choice: Tensor, normal: Tensor) -> Tensor:
+        """Rows [N, B, 5] drawn from z with the given noise, until all drawings have ended or the noise has.
+
+        An index is chosen as the largest of logits + T * Gumbel noise, which is a draw from softmax(logits / T).
+        """
+        step, (h, c) = self.decoder.stepper(z), self._start(z)
+        pen_states = torch.eye(3, device=z.device, dtype=z.dtype)
+        rows = z.new_empty(len(choice), len(z), ROW)
+        row = _start_row(z).repeat(len(z), 1)
+        for t in range(len(choice)):
+            h, c = step(row, h, c)
+            y = torch.addmm(self.output.bias, h[:, : self.config.dec_rnn_size], self.output.weight.t())
+            scores = y[:, : choice.shape[2]] + choice[t]
+            row = rows[t]
+            row[:, :2] = sample_offsets(y[:, 3:], scores[:, 3:].argmax(1), normal[t])
+            row[:, 2:] = pen_states[scores[:, :3].argmax(1)]
+            if t % 16 == 15 and bool(rows[: t + 1, :, END].any(0).all()):
+                return rows[: t + 1]
+        return rows
 
 
 def build(config: ModelConfig, representation: object = None) -> SketchRNN:
@@ -251,7 +261,7 @@ def build(config: ModelConfig, representation: object = None) -> SketchRNN:
     return SketchRNN(config)
 
 
-def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) -> nn.Module:
+def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) -> Recurrent:
     keep = config.recurrent_dropout_keep
     if kind == "hyper":
         return HyperLSTM(input_size, hidden_size, keep, config.hyper_num_units, config.hyper_embedding_size)
@@ -272,14 +282,6 @@ def _narrow_linear(in_features: int, out_features: int) -> Linear:
     nn.init.normal_(layer.weight, std=0.001)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _sample_index(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-    """[B, K] → [B]: from softmax(logits / temperature) by the Gumbel trick; the likeliest at temperature 0."""
-    if temperature == 0:
-        return logits.argmax(1)
-    exponential = torch.empty_like(logits).exponential_(generator=generator)
-    return (logits / temperature - exponential.log()).argmax(1)
 
 
 def _start_row(like: Tensor) -> Tensor:
