@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +25,24 @@ from toy_family.make import toy_dataset, toy_preset
 from toy_family.model import ToyModel
 from toy_family.train import train
 
+PATIENCE = 300
+"""Seconds, for machines that are busy with something else."""
 
-def start(out: Path, data: Path, recipe: dict[str, Any], **variables: str) -> subprocess.Popen[str]:
-    """Train in a process of its own."""
+
+@contextmanager
+def start(out: Path, data: Path, recipe: dict[str, Any], **variables: str) -> Iterator[subprocess.Popen[str]]:
+    """Train in a process of its own, which does not outlive this context."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"} | variables
     command = [sys.executable, "-m", "toy_family.train", str(out), str(data), json.dumps(recipe)]
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for_step(out: Path, step: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not any(line["step"] >= step for line in read_log(out)):
         assert time.monotonic() < deadline, f"step {step} was never reached"
         time.sleep(0.01)
@@ -110,7 +120,8 @@ def test_kill_9_leaves_no_trace(tmp_path: Path) -> None:
         wait_for_step(tmp_path / "killed", 25)
         process.kill()
     with start(tmp_path / "killed", tmp_path / "data", recipe) as process:
-        assert process.wait(60) == 0, process.stderr.read()
+        _, message = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, message
     train(tmp_path / "whole", tmp_path / "data", toy_preset(num_steps=60, save_every=7))
     killed, whole = ((tmp_path / name / "log.jsonl").read_bytes() for name in ("killed", "whole"))
     assert killed == whole
@@ -135,7 +146,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     ) as process:
         wait_for_step(tmp_path / "out", 5)
         process.send_signal(signal.SIGINT)
-        message = process.communicate(timeout=60)[1]
+        message = process.communicate(timeout=PATIENCE)[1]
     state = load_state(tmp_path / "out")
     assert process.returncode == 1
     assert state
@@ -165,7 +176,7 @@ def test_max_minutes_stops_in_time_and_saves(tmp_path: Path) -> None:
     metrics = train(
         tmp_path / "out", tmp_path / "data", toy_preset(num_steps=10**7, log_every=1000), max_minutes=0.01
     )
-    assert 0.6 <= time.monotonic() - began < 20
+    assert 0.6 <= time.monotonic() - began < PATIENCE
     state = load_state(tmp_path / "out")
     assert state
     assert state.step == metrics["steps_done"] > 0
@@ -204,10 +215,15 @@ def test_two_processes_do_what_one_does(tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    crew = [start(tmp_path / "two", tmp_path / "data", recipe, RANK=r, LOCAL_RANK=r, **shared) for r in "01"]
-    for process in crew:
-        _, message = process.communicate(timeout=100)
-        assert process.returncode == 0, message
+    with ExitStack() as stack:
+        ranks = ({"RANK": r, "LOCAL_RANK": r} for r in "01")
+        crew = [
+            stack.enter_context(start(tmp_path / "two", tmp_path / "data", recipe, **shared, **rank))
+            for rank in ranks
+        ]
+        for process in crew:
+            _, message = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, message
     train(tmp_path / "one", tmp_path / "data", toy_preset(**recipe))
     one, two = load_state(tmp_path / "one"), load_state(tmp_path / "two")
     assert one
@@ -235,7 +251,7 @@ train(Path({str(tmp_path / "out")!r}), Path({str(tmp_path / "data")!r}), toy_pre
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "model.safetensors").exists()
