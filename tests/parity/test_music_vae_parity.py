@@ -21,7 +21,7 @@ from kikibouba.interop.tf_checkpoint import read_tf_checkpoint
 from kikibouba.models.base import Batch
 from kikibouba.models.music_vae.config import ModelConfig
 from kikibouba.models.music_vae.model import MusicVAE, build, kl_from_standard_normal
-from kikibouba.train import schedules
+from kikibouba.nn import schedules
 from kikibouba.train.optimizer import TensorFlowAdam, clip_global_norm
 
 SIZES = {"z_size": 8, "enc_rnn_size": (16,), "dec_rnn_size": (12, 24)}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kikibouba.config import Preset, TrainConfig, read_json
-from kikibouba.errors import KikiboubaError
+from kikibouba.errors import Interrupted
 from kikibouba.train.data import Prefetch, TrainingData
 from kikibouba.train.log import TrainLog
 from kikibouba.train.parallel import join_processes, usable_device
@@ -82,7 +82,7 @@ def _train(run: Run, log: TrainLog, deadline: float) -> None:
                 run.record(log, values, last=late or run.step == goal, save=interrupted)
             if interrupted and run.step < goal:
                 again = "repeat the command (same output folder) to go on"
-                raise KikiboubaError(f"interrupted after step {run.step}, saved in {run.out}/state; {again}")
+                raise Interrupted(f"interrupted after step {run.step}, saved in {run.out}/state; {again}")
     if run.processes.first:
         run.finish(log)
     run.processes.wait()

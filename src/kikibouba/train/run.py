@@ -22,7 +22,7 @@ from kikibouba.train.data import TrainingData
 from kikibouba.train.log import TrainLog, plot_loss
 from kikibouba.train.optimizer import TensorFlowAdam, clip_global_norm, clip_value
 from kikibouba.train.parallel import Processes
-from kikibouba.train.schedules import learning_rate
+from kikibouba.nn.schedules import learning_rate
 from kikibouba.train.state import (
     MovingAverage,
     check_identity,

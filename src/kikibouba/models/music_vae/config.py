@@ -27,7 +27,7 @@ class ModelConfig:
     beta_rate: float = 0.0
     """beta(step) = max_beta * (1 - beta_rate^step): the weight of the KL term."""
     sampling_schedule: Literal["constant", "exponential", "inverse_sigmoid"] = "constant"
-    """Scheduled sampling (training only); see `train.schedules.sampling_probability`."""
+    """Scheduled sampling (training only); see `nn.schedules.sampling_probability`."""
     sampling_rate: float = 0.0
     latent_init: Literal["original", "clear"] = "original"
     """How the layers around z start; see `MusicVAE.clear_latent`."""
@@ -46,15 +46,15 @@ _LITTLE = ModelConfig(
     enc_rnn_size=(256,),
     dec_rnn_size=(256,),
     free_bits=48.0,
-    max_beta=0.05,
-    beta_rate=0.99995,
+    max_beta=0.2,
+    beta_rate=0.9997,
     latent_init="clear",
 )
 _LITTLE_RECIPE = TrainConfig(
     batch_size=64,
     num_steps=60_000,
-    learning_rate=2e-3,
-    decay_rate=0.99992,
+    learning_rate=1.5e-3,
+    decay_rate=0.9998,
     min_learning_rate=5e-5,
     ema_decay=0.999,
     precision="bf16",

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.music_vae.config import ModelConfig
 from kikibouba.nn.lstm import lstm_layers, lstm_sequence, lstm_step
-from kikibouba.train import schedules
+from kikibouba.nn import schedules
 
 
 class SymbolRepresentation(Protocol):
@@ -63,8 +63,8 @@ class MusicVAE(nn.Module):
     def clear_latent(self) -> None:
         """Start with a z that says something: Glorot-uniform mu and z → state, sigma near 0.05.
 
-        The original starts these layers at N(0, 0.001²), where z is sigma = 0.7 of noise around nearly nothing:
-        for thousands of steps the decoder learns to do without it. Short CPU trainings cannot afford that.
+        The original starts these layers at N(0, 0.001²): z is sigma = 0.7 of noise around nearly nothing, and
+        the decoder learns for thousands of steps to do without it, which short CPU trainings cannot afford.
         """
         nn.init.xavier_uniform_(self.encoder.mu.weight)
         nn.init.xavier_uniform_(self.decoder.initial_state.weight)
@@ -203,7 +203,9 @@ class CategoricalDecoder(nn.Module):
         """z [B, Z], inputs [T, B] (labels, D = start) → logits [T, B, D]."""
         table, z_gates = self._first_gates(z)
         (c0, h0), *upper_states = self._first_states(z)
-        h, _ = lstm_sequence(F.embedding(inputs, table) + z_gates, self.layers[0].w_h, h0, c0)
+        gates = F.embedding(inputs, table)
+        gates += z_gates
+        h, _ = lstm_sequence(gates, self.layers[0].w_h, h0, c0)
         for layer, (c0, h0) in zip(self.layers[1:], upper_states, strict=True):
             h, _ = lstm_sequence(layer.gates(h), layer.w_h, h0, c0)
         return self.output(h)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from kikibouba.train.schedules import beta, kl_weight, learning_rate, sampling_probability
+from kikibouba.nn.schedules import beta, kl_weight, learning_rate, sampling_probability
 
 
 def test_learning_rate_falls_from_initial_to_minimum():
