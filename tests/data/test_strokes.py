@@ -153,7 +153,7 @@ def test_rdp_equals_the_recursive_form(seed, epsilon):
     rng = np.random.default_rng(seed)
     drawn = [rng.normal(0, 20, (rng.integers(1, 25), 2)).cumsum(axis=0) for _ in range(4)]
     last = np.concatenate([np.arange(len(line)) == len(line) - 1 for line in drawn])
-    mask = rdp_mask(np.concatenate(drawn), last, np.full(len(last), epsilon))
+    mask = rdp_mask(np.concatenate(drawn), last, epsilon)
     assert mask.tolist() == [kept for line in drawn for kept in recursive_rdp(line, epsilon)]
 
 
@@ -162,7 +162,7 @@ def test_rdp_equals_the_recursive_form(seed, epsilon):
 def test_rdp_stays_within_the_tolerance(drawn, epsilon):
     for line in drawn:
         last = np.arange(len(line)) == len(line) - 1
-        mask = rdp_mask(line, last, np.full(len(line), epsilon))
+        mask = rdp_mask(line, last, epsilon)
         assert mask[0]
         assert mask[-1]
         kept = np.flatnonzero(mask)

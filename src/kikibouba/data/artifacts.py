@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 class Artifact(Protocol):
     """Something to see, hear and save."""
 
-    @property
-    def suffixes(self) -> tuple[str, ...]:
-        """What `save` can write, e.g. (".svg", ".png")."""
-        ...
+    suffixes: ClassVar[tuple[str, ...]]
+    """What `save` can write, e.g. (".svg", ".png"); the first is the usual one."""
 
     def save(self, path: str | Path) -> Path:
         """Write the file atomically in the form its suffix names; returns its path."""

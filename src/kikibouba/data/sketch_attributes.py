@@ -64,7 +64,7 @@ def _measure_rows(rows: np.ndarray, starts: np.ndarray) -> dict[str, np.ndarray]
 
     last = rows[:, 2] > 0.5
     last[np.append(starts[1:], len(rows)) - 1] = True
-    kept = rdp_mask(points, last, np.full(len(points), TOLERANCE))
+    kept = rdp_mask(points, last, TOLERANCE)
     turning, ink = _turning_and_ink(points[kept], last[kept], owner[kept], len(starts))
     return {
         "angularity": turning / np.where(ink > 0, ink, 1.0),

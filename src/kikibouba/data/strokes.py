@@ -88,14 +88,14 @@ def simplify(strokes: np.ndarray, epsilon: float) -> np.ndarray:
     """
     points = np.cumsum(strokes[:, :2], axis=0, dtype=np.float64)
     pen = strokes[:, 2] > 0.5
-    kept = rdp_mask(points, pen, np.full(len(points), epsilon))
+    kept = rdp_mask(points, pen, epsilon)
     simple = np.empty((int(kept.sum()), 3), np.float32)
     simple[:, :2] = np.diff(points[kept], axis=0, prepend=np.zeros((1, 2)))
     simple[:, 2] = pen[kept]
     return simple
 
 
-def rdp_mask(points: np.ndarray, last: np.ndarray, epsilon: np.ndarray) -> np.ndarray:
+def rdp_mask(points: np.ndarray, last: np.ndarray, epsilon: float) -> np.ndarray:
     """Which points Ramer-Douglas-Peucker keeps, for any number of lines at once.
 
     Instead of recursing, each round splits every segment of every line at its farthest point, if that is
@@ -105,7 +105,7 @@ def rdp_mask(points: np.ndarray, last: np.ndarray, epsilon: np.ndarray) -> np.nd
     Args:
         points: [N, 2] float, the lines one after another.
         last: [N] bool, true on the last point of each line.
-        epsilon: [N] the tolerance of each point's line (its value on a segment's first point counts).
+        epsilon: the tolerance, in the units of the points.
 
     Returns:
         [N] bool; first and last points of lines are always kept.
@@ -119,24 +119,30 @@ def rdp_mask(points: np.ndarray, last: np.ndarray, epsilon: np.ndarray) -> np.nd
         segment = np.cumsum(kept)[inner] - 1
         start = anchors[segment]
         distance = distance_to_segment(points[inner], points[start], points[anchors[segment + 1]])
-        first = np.flatnonzero(np.diff(segment, prepend=-1))
-        size = np.diff(np.append(first, len(inner)))
-        farthest = np.repeat(np.maximum.reduceat(distance, first), size)
-        splits = farthest > epsilon[start]
+        is_first = _starts_run(segment)
+        farthest = np.maximum.reduceat(distance, np.flatnonzero(is_first))[np.cumsum(is_first) - 1]
+        splits = farthest > epsilon
         peaks = np.flatnonzero(splits & (distance == farthest))
-        _, earliest = np.unique(segment[peaks], return_index=True)
-        kept[inner[peaks[earliest]]] = True
+        kept[inner[peaks[_starts_run(segment[peaks])]]] = True  # of equally far points the earliest
         inner = inner[splits]
         inner = inner[~kept[inner]]
     return kept
 
 
+def _starts_run(ids: np.ndarray) -> np.ndarray:
+    """Where in [n] sorted ids a new one begins. [n] bool"""
+    starts = np.ones(len(ids), bool)
+    np.not_equal(ids[1:], ids[:-1], out=starts[1:])
+    return starts
+
+
 def distance_to_segment(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """How far each point is from its segment; all arguments [n, 2], result [n]."""
     chord, offset = end - start, points - start
-    squared_length = (chord**2).sum(axis=1)
-    along = (chord * offset).sum(axis=1) / np.where(squared_length > 0, squared_length, 1.0)
-    return np.linalg.norm(offset - np.clip(along, 0, 1)[:, None] * chord, axis=1)
+    squared_length = np.einsum("ij,ij->i", chord, chord)
+    along = np.einsum("ij,ij->i", chord, offset) / np.where(squared_length > 0, squared_length, 1.0)
+    beside = offset - np.minimum(np.maximum(along, 0), 1)[:, None] * chord
+    return np.hypot(beside[:, 0], beside[:, 1])
 
 
 def random_scale(strokes: np.ndarray, factor: float, rng: Rng) -> np.ndarray:
