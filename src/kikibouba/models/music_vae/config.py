@@ -46,8 +46,8 @@ _LITTLE = ModelConfig(
     enc_rnn_size=(256,),
     dec_rnn_size=(256,),
     free_bits=48.0,
-    max_beta=0.2,
-    beta_rate=0.9997,
+    max_beta=0.1,
+    beta_rate=0.9995,
     latent_init="clear",
 )
 _LITTLE_RECIPE = TrainConfig(

@@ -55,10 +55,6 @@ class ModelConfig:
             if getattr(self, name) < 1:
                 raise KikiboubaError(f"{name} = {getattr(self, name)} must be at least 1")
 
-    def kl_weight_at(self, step: int) -> float:
-        """The KL weight of a training step (0 before the first update)."""
-        return self.kl_weight - (self.kl_weight - self.kl_weight_start) * self.kl_decay_rate**step
-
 
 TRAIN = TrainConfig(batch_size=100, num_steps=10_000_000, grad_clip=1.0, clip_mode="value")
 """The original's recipe; it has no stopping rule (its authors stopped by hand after 50,000 to 500,000 steps)."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.sketch_rnn.config import Cell, ModelConfig
+from kikibouba.nn import schedules
 from kikibouba.nn.hyper_lstm import HyperLSTM
 from kikibouba.nn.layer_norm_lstm import LayerNormLSTM
 from kikibouba.nn.mixture_density import gumbel_noise, log_density, sample_offsets, split_output
@@ -129,7 +130,9 @@ class SketchRNN(nn.Module):
             kl_raw, z = x.new_zeros(()), x.new_zeros(x.shape[0], 0)
         offset_loss, pen_loss = self._reconstruction(z, x, lengths, generator)
         kl_loss = kl_raw.clamp(min=self.config.kl_tolerance) if self.config.conditional else kl_raw
-        kl_weight = self.config.kl_weight_at(step) if self.training else self.config.kl_weight
+        c = self.config
+        annealed = schedules.kl_weight(step, c.kl_weight, c.kl_weight_start, c.kl_decay_rate)
+        kl_weight = annealed if self.training else c.kl_weight
         r_loss = offset_loss + pen_loss
         return {
             "loss": r_loss + kl_weight * kl_loss,
