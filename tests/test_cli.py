@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -194,9 +195,17 @@ def test_encode_every_window_of_several_files(run, tmp_path):
     run("encode", RIVER, EXAMPLES / "lullaby.mid", "--all", "-o", tmp_path / "z.json")
     found = json.loads((tmp_path / "z.json").read_text(encoding="utf-8"))
     assert found["model"] == "mel_2bar"
-    assert len(found["mu"]) == len(found["sigma"]) > 2
+    assert len(found["mu"]) == len(found["sigma"]) == len(found["sources"]) > 2
+    assert found["sources"][0] == RIVER
     status, out, _ = run("decode", tmp_path / "z.json", "-o", tmp_path / "tunes")
     assert (status, len(out)) == (0, len(found["mu"]))
+
+
+def test_encode_skips_what_it_cannot_read(run, tmp_path):
+    status, out, err = run("encode", RIVER, ROCK, "-o", tmp_path / "z.npz")
+    assert (status, out, len(err)) == (1, [str(tmp_path / "z.npz")], 1)
+    assert "skipped" in err[0]
+    assert "drums_rock.mid" in err[0]
 
 
 def test_decode_vectors_of_ones_own(run, tmp_path):
@@ -318,6 +327,23 @@ def test_interrupted(run, monkeypatch):
 
     monkeypatch.setattr(import_module("kikibouba.cli.models"), "run", interrupted)
     assert run("models") == (130, [], ["kikibouba: interrupted"])
+
+
+def test_interrupted_training_says_how_to_go_on(tmp_path):
+    """A real Ctrl-C, in a process of its own."""
+    data, out = tmp_path / "data", tmp_path / "out"
+    assert in_a_process("prepare", "melody", EXAMPLES, data, "--workers", "1").returncode == 0
+    settings = ("--set", "train.batch_size=4", "--set", "train.precision=fp32", "--set", "train.log_every=1")
+    command = [sys.executable, "-m", "kikibouba", "train", "mel_2bar", "--data", data, "-o", out, *settings]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while not (out / "log.jsonl").is_file() or not (out / "log.jsonl").stat().st_size:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        message = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "Traceback" not in message
+    assert message.splitlines()[-1].startswith("kikibouba: interrupted after step")
 
 
 def test_our_own_mistakes_are_one_line_too_but_for_debugging(run, monkeypatch):

@@ -94,8 +94,6 @@ def test_doors_open_one_way(module):
         if not name.startswith("kikibouba.") or name == module:
             continue
         other = part_of(name)
-        if module.startswith("kikibouba.models.") and name.startswith("kikibouba.train.schedules"):
-            continue  # a schedule is a formula of the step
         assert HEIGHT[other] <= HEIGHT[part], f"{module} is below {name} and must not import it"
         assert NOT_EACH_OTHER.get(part) != other, f"{module} must not know {name}"
 

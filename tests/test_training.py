@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kikibouba import hub
 from kikibouba.config import load_preset
 from kikibouba.data.prepare import prepare
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluation import evaluate
 from kikibouba.training import open_for, train_model, train_translator
-
 from tiny_models import SMALL, make_weights
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

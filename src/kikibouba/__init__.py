@@ -1,4 +1,4 @@
-"""kikibouba: every model is `x → z → x`, every bridge is `z → z`, so anything can be translated into anything.
+"""kikibouba: every model is `x → z → x`, every bridge `z → z`, so anything translates into anything.
 
     import kikibouba as kb
     kb.load("mel_2bar").sample(4, temperature=0.5, seed=1)[0].save("a.mid")

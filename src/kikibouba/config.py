@@ -1,6 +1,7 @@
 """Presets: a named value for every configuration, and the one door through which a user changes a field.
 
-A preset has three sections: `representation` (what an example is), `model` (the network) and `train` (the recipe).
+A preset has three sections: `representation` (what an example is), `model` (the network), `train` (the
+recipe).
 `sketch_rnn`, say, prints as TOML, is edited as TOML, and any field is set with `--set model.z_size=128`.
 Unknown presets, sections and fields are errors that name the nearest allowed one.
 """
@@ -24,7 +25,7 @@ FAMILIES = {
     "sketch_rnn": "kikibouba.models.sketch_rnn",
     "latent_translation": "kikibouba.bridges.latent_translation",
 }
-"""Model family → package with `config.py` (PRESETS, ALIASES, ModelConfig; no torch) and `model.py` (`build`)."""
+"""Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig; no torch) and `model.py` (`build`)."""
 
 REPRESENTATIONS = {
     "melody": "kikibouba.data.melody:MelodyRepresentation",
@@ -94,7 +95,7 @@ def find_preset(name: str) -> Preset:
 
 
 def load_preset(name_or_file: str | Path, overrides: Mapping[str, str] | None = None) -> Preset:
-    """A preset by name, or from a user's TOML file (`preset = "…"` plus sections of overrides), with `--set` applied.
+    """A preset by name, or from a TOML file (`preset = "…"` plus sections of overrides), with `--set` applied.
 
     Args:
         name_or_file: a preset's name, or a path ending in `.toml`.
@@ -118,7 +119,9 @@ def _read_toml(path: Path) -> Preset:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise KikiboubaError(f"{path} is not valid TOML: {error}") from None
     if "preset" not in table:
-        raise KikiboubaError(f'{path} must name the preset it starts from, e.g. preset = "cat-mel_2bar_small"')
+        raise KikiboubaError(
+            f'{path} must name the preset it starts from, e.g. preset = "cat-mel_2bar_small"'
+        )
     base = find_preset(table.pop("preset"))
     name, description = table.pop("name", path.stem), table.pop("description", base.description)
     return dataclasses.replace(_override(base, table), name=name, description=description)
@@ -199,7 +202,7 @@ def representation_from_dict(values: Mapping[str, Any] | None) -> Any:
 
 
 def to_dict(value: Any) -> dict[str, Any]:
-    """A dataclass of plain values as a dictionary (tuples stay tuples, as JSON lists they read back the same)."""
+    """A dataclass of plain values as a dictionary (tuples stay tuples; as JSON lists they read back so)."""
     return dataclasses.asdict(value)
 
 
@@ -214,7 +217,9 @@ def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
     for name in values:
         if name not in names:
             raise KikiboubaError(f"unknown field {name!r} of {cls.__name__}{did_you_mean(name, names)}")
-    return cls(**{name: _coerce(value, hints[name], f"{cls.__name__}.{name}") for name, value in values.items()})
+    return cls(
+        **{name: _coerce(value, hints[name], f"{cls.__name__}.{name}") for name, value in values.items()}
+    )
 
 
 def _coerce(value: Any, hint: Any, where: str) -> Any:
@@ -225,7 +230,9 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         return _coerce(value, next(a for a in args if a is not type(None)), where)
     if origin is Literal:
         if value not in args:
-            raise KikiboubaError(f"{where} = {value!r} is not allowed{did_you_mean(str(value), map(str, args))}")
+            raise KikiboubaError(
+                f"{where} = {value!r} is not allowed{did_you_mean(str(value), map(str, args))}"
+            )
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
@@ -235,6 +242,8 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         return float(value)
     if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
         return from_dict(hint, value)  # type: ignore[arg-type]
-    if isinstance(hint, type) and (not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)):
+    if isinstance(hint, type) and (
+        not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool)
+    ):
         raise KikiboubaError(f"{where} = {value!r} must be of type {hint.__name__}")
     return value

@@ -8,6 +8,10 @@ class KikiboubaError(ValueError):
     """Something the user can fix. The CLI prints its message as one line and exits with status 1."""
 
 
+class Interrupted(KikiboubaError):
+    """The user stopped a job that can go on later; the message says how. The CLI exits with status 130."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """A hint to append to an error: the nearest allowed name, or all of them when none is near.
 

@@ -35,7 +35,7 @@ def locate(name_or_dir: str | Path, near: Path | None = None) -> Path:
 
     Args:
         name_or_dir: bundled name, or a folder that `train` wrote.
-        near: a path that is not found as it stands is also looked for beside this folder.
+        near: a folder that is not found as it stands is also looked for, by its last name, beside this one.
 
     Raises:
         KikiboubaError: neither; names the nearest bundled model.
@@ -43,7 +43,8 @@ def locate(name_or_dir: str | Path, near: Path | None = None) -> Path:
     name = str(name_or_dir)
     if name in bundled():
         return WEIGHTS / name
-    for folder in [Path(name_or_dir), *([near.parent / name] if near else [])]:
+    beside = [near.parent / Path(name).name] if near else []
+    for folder in [Path(name_or_dir), *beside]:
         if (folder / "config.json").is_file():
             return folder
     if Path(name_or_dir).is_dir():

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,11 @@ def read_examples(source: Source, representation: Representation, every: bool = 
             raise KikiboubaError(f"{where} cannot be read as {representation.kind}")
     else:
         items, where = representation.read(_existing(Path(source))), str(source)
-    found = list(_windows(items, representation, every))
+    windows = _windows(items, representation, every)
+    found = list(windows if every else islice(windows, 1))
     if not found:
         raise KikiboubaError(f"{where} holds no usable {representation.kind}")
-    return found if every else found[:1]
+    return found
 
 
 def _existing(path: Path) -> Path:

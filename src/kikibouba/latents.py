@@ -24,20 +24,25 @@ class Latents:
     """[n, Z] float32, standard deviations"""
     model: str = ""
     """Name of the model that encoded them; "" if unknown."""
+    sources: tuple[str, ...] = ()
+    """The file that each example came from; () if unknown."""
 
     def save(self, path: str | Path) -> Path:
-        """Write arrays `mu`, `sigma` and `model` to .npz, or the same as lists to .json.
+        """Write arrays `mu`, `sigma`, `model` and `sources` to .npz, or the same as lists to .json.
 
         Raises:
             KikiboubaError: another suffix, or no permission.
         """
         path = Path(path)
         if path.suffix == ".json":
-            content = {"model": self.model, "mu": self.mu.tolist(), "sigma": self.sigma.tolist()}
+            content = {"model": self.model, "sources": self.sources}
+            content |= {"mu": self.mu.tolist(), "sigma": self.sigma.tolist()}
             return write_bytes(path, json.dumps(content).encode())
         if path.suffix == ".npz":
             buffer = io.BytesIO()
-            np.savez(buffer, mu=self.mu, sigma=self.sigma, model=np.array(self.model))
+            np.savez(
+                buffer, mu=self.mu, sigma=self.sigma, model=self.model, sources=np.array(self.sources, str)
+            )
             return write_bytes(path, buffer.getvalue())
         raise KikiboubaError(f"cannot write latent vectors to {path}; allowed: {', '.join(SUFFIXES)}")
 
@@ -58,7 +63,7 @@ def read_latents(path: str | Path) -> Latents:
     sigma = _matrix(found.get("sigma", np.zeros_like(mu)), path)
     if sigma.shape != mu.shape:
         raise KikiboubaError(f"{path}: mu is {list(mu.shape)}, but sigma {list(sigma.shape)}")
-    return Latents(mu, sigma, str(found.get("model", "")))
+    return Latents(mu, sigma, str(found.get("model", "")), tuple(map(str, found.get("sources", ()))))
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def train_model(
         preset: its representation is replaced by the dataset's, augmentation apart.
         data: a prepared dataset.
         out: folder of the run.
-        start_from: a trained model (bundled name or folder) whose weights to start from, instead of fresh ones.
+        start_from: a trained model (bundled name or folder) whose weights to start from.
         options: of `train.loop.fit`: seed, device, max_minutes, num_steps, resume, tensorboard.
 
     Returns:

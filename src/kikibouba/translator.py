@@ -186,11 +186,11 @@ def set_tempo(tune: Tune, qpm: float) -> Tune:
 
 
 def _size(artifact: Artifact) -> int:
-    """Notes of a tune, strokes of a drawing."""
+    """Notes of a tune, strokes of a drawing that are more than a dot."""
     if isinstance(artifact, Tune):
         return len(artifact.notes.notes)
     assert isinstance(artifact, Drawing)
-    return len(artifact.lines)
+    return sum(len(line) > 1 for line in artifact.lines)
 
 
 def _join(tunes: list[Artifact], representation: Any) -> Tune:

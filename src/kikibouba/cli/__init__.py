@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import NoReturn, TextIO
 
 from kikibouba import __version__
-from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.errors import Interrupted, KikiboubaError, did_you_mean
 
 VERBS = {
     "translate": "turn a drawing into a tune, a tune into a drawing, a melody into drums, ...",
@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return stop.code if isinstance(stop.code, int) else 1
         except KeyboardInterrupt:
             return _fail("interrupted", status=130)
+        except Interrupted as stop:
+            return _fail(_one_line(stop), status=130)
         except BrokenPipeError:  # `kikibouba models | head -1`: the reader has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1

@@ -143,12 +143,17 @@ def for_each_input(
             done += 1
         except KikiboubaError as error:
             skipped += 1
-            print(f"kikibouba: skipped {source}: {' '.join(str(error).split())}", file=sys.stderr)
+            skip(source, error)
     if not done + skipped:
         raise KikiboubaError(f"nothing to read in {', '.join(map(str, inputs))}: no drawing and no MIDI file")
     if skipped:
         print(f"kikibouba: {done} files written, {skipped} skipped", file=sys.stderr)
     return 1 if skipped else 0
+
+
+def skip(source: Path, error: KikiboubaError) -> None:
+    """Say that one of many inputs is left out, and why."""
+    print(f"kikibouba: skipped {source}: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def _files(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path]]:

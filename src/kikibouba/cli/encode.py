@@ -11,7 +11,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from kikibouba.cli.common import add_device
+from kikibouba.cli.common import add_device, skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,15 +25,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     """Encode."""
     import numpy as np
 
+    from kikibouba.errors import KikiboubaError
     from kikibouba.hub import default_model, load_model
     from kikibouba.latents import Latents
 
     name = args.model or default_model(args.inputs[0])
     model = load_model(name, args.device)
-    found = [model.encode(source, every=args.all) for source in args.inputs]
+    found, sources = [], []
+    for source in args.inputs:
+        try:
+            found.append(model.encode(source, every=args.all))
+            sources += [str(source)] * len(found[-1].mu)
+        except KikiboubaError as error:
+            if len(args.inputs) == 1:
+                raise
+            skip(source, error)
+    if not found:
+        raise KikiboubaError("none of the inputs could be encoded")
     mu, sigma = (np.concatenate(column) for column in zip(*found, strict=True))
-    print(Latents(mu, sigma, str(name)).save(args.out))
+    print(Latents(mu, sigma, name, tuple(sources)).save(args.out))
+    return int(len(found) < len(args.inputs))

@@ -62,7 +62,9 @@ def run(args: argparse.Namespace) -> None:
     }
     if preset.representation is None:
         if args.start_from:
-            raise KikiboubaError("--start-from is for models; a translator trains in minutes, start it afresh")
+            raise KikiboubaError(
+                "--start-from is for models; a translator trains in minutes, start it afresh"
+            )
         train_translator(preset, args.bases or (), args.data, args.out, **options)
     else:
         if args.bases or len(args.data) > 1:

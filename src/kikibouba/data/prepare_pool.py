@@ -24,7 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from kikibouba.data.sources import Source
-from kikibouba.errors import KikiboubaError
+from kikibouba.errors import Interrupted, KikiboubaError
 
 MAX_CHUNK = 64
 """Files read between two saves of progress."""
@@ -94,7 +94,7 @@ def read_all(
             for finished in wait(jobs, return_when=FIRST_EXCEPTION).done:
                 finished.result()
         except KeyboardInterrupt:
-            raise KikiboubaError(
+            raise Interrupted(
                 f"interrupted after {bar.n} files; the same command goes on from there"
             ) from None
         finally:

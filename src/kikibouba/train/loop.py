@@ -15,6 +15,7 @@ from kikibouba.config import Preset, TrainConfig, read_json
 from kikibouba.errors import Interrupted
 from kikibouba.train.data import Prefetch, TrainingData
 from kikibouba.train.log import TrainLog
+from kikibouba.train.memory import keep_freed_memory
 from kikibouba.train.parallel import join_processes, usable_device
 from kikibouba.train.run import Run
 from kikibouba.train.signals import StopSignals
@@ -58,6 +59,7 @@ def fit(
             cannot be
             written to; no such device.
     """
+    keep_freed_memory()
     preset = replace(preset, train=replace(config, num_steps=num_steps or config.num_steps))
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
     with join_processes(device) as processes:
