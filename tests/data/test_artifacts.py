@@ -26,15 +26,8 @@ EVERY = [(artifact, suffix) for artifact in (TUNE, DRAWING) for suffix in artifa
 def test_every_suffix(tmp_path, artifact, suffix):
     path = artifact.save(tmp_path / f"a ü={suffix.upper()}")
     assert path.read_bytes() == artifact.save(tmp_path / f"b{suffix}").read_bytes()
-    start = {
-        ".mid": b"MThd",
-        ".wav": b"RIFF",
-        ".png": b"\x89PNG",
-        ".svg": b"<svg",
-        ".npz": b"PK",
-        ".json": b"{",
-    }
-    assert path.read_bytes().startswith(start[suffix])
+    magic = {".mid": b"MThd", ".wav": b"RIFF", ".png": b"\x89PNG", ".svg": b"<svg", ".npz": b"PK"}
+    assert path.read_bytes().startswith(magic.get(suffix, b"{"))
     assert len(os.listdir(tmp_path)) == 2
 
 
@@ -67,9 +60,8 @@ def test_tune_files_hold_the_notes(tmp_path):
     np.testing.assert_array_equal(again["pitch"], [60, 64, 67, 72])
     np.testing.assert_allclose(again["start"], START, atol=0.003)
     record = json.loads(TUNE.save(tmp_path / "a.json").read_text())
-    assert record["notes"][1] == {
-        "pitch": 64, "velocity": 80, "start": 0.5, "end": 1.0, "instrument": 0, "program": 0, "is_drum": False,
-    }  # fmt: skip
+    note = {"pitch": 64, "velocity": 80, "start": 0.5, "end": 1.0, "instrument": 0, "program": 0}
+    assert record["notes"][1] == note | {"is_drum": False}
     assert record["total_time"] == 2.0
     with wave.open(str(TUNE.save(tmp_path / "a.wav"))) as file:
         assert file.getnframes() / file.getframerate() >= 2.0
@@ -79,7 +71,7 @@ def test_drawing_files_hold_the_strokes(tmp_path):
     (from_npz,) = read_npz(DRAWING.save(tmp_path / "a.npz"))["strokes"]
     np.testing.assert_array_equal(from_npz, DRAWING.strokes)
     record = json.loads(DRAWING.save(tmp_path / "a.json").read_text())
-    assert record == {"drawing": [[[0, 100, 100], [0, 0, 60]], [[20, 50], [30, 40]]]}
+    assert record["drawing"] == [[[0, 100, 100], [0, 0, 60]], [[20, 50], [30, 40]]]
     lines = to_lines(read_svg(DRAWING.save(tmp_path / "a.svg")))
     for line, expected in zip(lines, DRAWING.lines, strict=True):
         span, expected_span = line - lines[0][0], expected - DRAWING.lines[0][0]
@@ -93,7 +85,8 @@ def test_npz_needs_no_pickle(tmp_path):
 
 
 def test_empty_artifacts_save_too(tmp_path):
-    for artifact in (Tune(NoteSequence()), Drawing(np.zeros((0, 3), np.float32))):
+    nothing = (Tune(NoteSequence()), Drawing(np.zeros((0, 3), np.float32)))
+    for artifact in nothing:
         for suffix in artifact.suffixes:
             assert artifact.save(tmp_path / f"empty{suffix}").stat().st_size > 0
 

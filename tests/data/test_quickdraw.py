@@ -118,6 +118,14 @@ def test_no_code_is_run(tmp_path, function):
     assert not victim.exists()
 
 
+def test_the_reader_cannot_be_tampered_with(tmp_path):
+    for name in (b"cnumpy\nndarray\n", b"cnumpy\ndtype\n", b"c_codecs\nencode\n"):
+        for state in (b"}S'build'\nNs", b"(N}S'build'\nNst"):
+            with pytest.raises(KikiboubaError, match="cannot be read"):
+                read_npz(npz(tmp_path / "a.npz", train=npy((1,), name + state + b"b.")))
+    test_as_numpy_writes_it(tmp_path)
+
+
 @pytest.mark.parametrize(
     "content",
     [

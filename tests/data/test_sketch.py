@@ -122,8 +122,16 @@ def test_no_strokes_at_all(item):
         SKETCH.windows(item)
 
 
-@pytest.mark.parametrize("fields", [{"max_length": 0}, {"min_length": 9, "max_length": 8}, {"scale_factor": 0.0},
-                                    {"box": -1.0}, {"epsilon": -1.0}])  # fmt: skip
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_length": 0},
+        {"min_length": 9, "max_length": 8},
+        {"scale_factor": 0.0},
+        {"box": -1.0},
+        {"epsilon": -1.0},
+    ],
+)
 def test_senseless_settings(fields):
     with pytest.raises(KikiboubaError):
         SketchRepresentation(**fields)
@@ -342,7 +350,7 @@ def test_real_drawings_differ_in_angularity(shared):
     found = {}
     for name in ("campfire", "crab", "pineapple", "apple", "face", "cactus"):
         arrays = [
-            array for item in read_npz(folder / f"{name}.npz")["train"] for array in SKETCH.windows(item)
+            array for item in read_npz(folder / f"{name}.npz")["test"] for array in SKETCH.windows(item)
         ]
         found[name] = SKETCH.attributes(arrays)["angularity"]
     everything = np.concatenate(list(found.values()))

@@ -157,7 +157,7 @@ def test_rdp_equals_the_recursive_form(seed, epsilon):
     assert mask.tolist() == [kept for line in drawn for kept in recursive_rdp(line, epsilon)]
 
 
-@quick
+@settings(max_examples=12, deadline=None)
 @given(lines, st.floats(0.01, 50))
 def test_rdp_stays_within_the_tolerance(drawn, epsilon):
     for line in drawn:

@@ -190,6 +190,7 @@ def _tempo(sequence: NoteSequence) -> float:
 
 
 def _seconds(sequence: NoteSequence) -> float:
-    """How long the picture is; whole bars of silence at the end count, an empty tune is a second."""
-    last = float(sequence.notes["end"].max(initial=0.0))
-    return max(last, float(sequence.total_time)) or 1.0
+    """How long the picture is: silence at the end counts, a drum hit needs a sixteenth; empty is a second."""
+    notes = sequence.notes
+    hits = notes["start"][notes["is_drum"]] + 60 / _tempo(sequence) / 4
+    return float(max(notes["end"].max(initial=0), hits.max(initial=0), sequence.total_time)) or 1.0

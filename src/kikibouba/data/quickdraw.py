@@ -1,7 +1,7 @@
 """Drawings in the wild: Sketch-RNN's .npz files and QuickDraw's .ndjson.
 
 The .npz files hold object arrays, that is, Python pickles, and a pickle may run any code. So nothing of
-numpy's own loading is used: `_ArrayUnpickler` knows three names, each a stand-in below that merely notes what
+numpy's own loading is used: `_ArrayUnpickler` knows a few names, each a stand-in below that merely notes what
 the pickle says, and the arrays are then built here, from bytes whose number has been checked.
 """
 
@@ -161,22 +161,28 @@ class _PickledArray:
 
     def _build(self) -> np.ndarray:
         _, shape, dtype, fortran, content = self.state
-        if dtype.code.startswith(
-            "O"
-        ):  # equally long drawings make an object array [n, N, 3] of plain numbers
+        if dtype.code.startswith("O"):
+            # numpy makes equally long drawings one object array [n, N, 3] of plain numbers
             if not all(isinstance(item, int | float) for item in content):
                 raise ValueError("objects that are neither numbers nor arrays of numbers")
             return np.array(content, np.float64).reshape(shape)
-        if isinstance(content, str):
-            content = content.encode("latin1")  # bytes pickled by Python 2
+        if isinstance(content, str):  # bytes pickled by Python 2
+            content = content.encode("latin1")
+        elif isinstance(content, _PickledBytes):
+            content = content.content
         return _from_buffer(content, dtype.order + dtype.code, shape, fortran)
 
 
-def _encode(text: str, encoding: str) -> bytes:
+class _PickledBytes:
     """Stands in for _codecs.encode, by which Python 3 writes bytes in the older pickle protocols."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes in encoding {encoding!r}")
-    return text.encode("latin1")
+
+    def __init__(self, text: str, encoding: str) -> None:
+        if encoding != "latin1":
+            raise pickle.UnpicklingError(f"bytes in encoding {encoding!r}")
+        self.content = text.encode("latin1")
+
+    def __setstate__(self, state: object) -> None:  # without it, a pickle could set attributes of this class
+        raise pickle.UnpicklingError("bytes have no state")
 
 
 _STAND_INS: dict[tuple[str, str], Any] = {
@@ -184,7 +190,7 @@ _STAND_INS: dict[tuple[str, str], Any] = {
     ("numpy", "dtype"): _PickledDtype,
     ("numpy.core.multiarray", "_reconstruct"): _PickledArray,
     ("numpy._core.multiarray", "_reconstruct"): _PickledArray,
-    ("_codecs", "encode"): _encode,
+    ("_codecs", "encode"): _PickledBytes,
 }
 
 
