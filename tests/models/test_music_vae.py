@@ -151,7 +151,7 @@ def test_scheduled_sampling_replaces_the_chosen_share_but_never_the_start(model,
 
 
 def test_scheduled_sampling_feeds_back_what_was_drawn(model, batch):
-    """At probability 1, with logits far apart, a draw is the argmax: the inputs are the free-running output."""
+    """At probability 1 and logits far apart a draw is the argmax: the inputs are the free-running output."""
     with torch.no_grad():
         model.decoder.output.weight.mul_(1e4)
     z = torch.randn(6, 8, generator=generator(5))

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.music_vae.config import ModelConfig
-from kikibouba.nn.lstm import lstm_layers, lstm_sequence, lstm_step
 from kikibouba.nn import schedules
+from kikibouba.nn.lstm import lstm_layers, lstm_sequence, lstm_step
 
 
 class SymbolRepresentation(Protocol):
