@@ -1,8 +1,7 @@
 """Presets: a named value for every configuration, and the one door through which a user changes a field.
 
-A preset has three sections: `representation` (what an example is), `model` (the network), `train` (the
-recipe).
-`sketch_rnn`, say, prints as TOML, is edited as TOML, and any field is set with `--set model.z_size=128`.
+A preset has three sections: `representation` (what an example is), `model` (the network) and `train` (the
+recipe). It prints as TOML, is edited as TOML, and any field is set with `--set model.z_size=128`.
 Unknown presets, sections and fields are errors that name the nearest allowed one.
 """
 
@@ -25,7 +24,7 @@ FAMILIES = {
     "sketch_rnn": "kikibouba.models.sketch_rnn",
     "latent_translation": "kikibouba.bridges.latent_translation",
 }
-"""Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig; no torch) and `model.py` (`build`)."""
+"""Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig; no torch) and `model.py` (build)."""
 
 REPRESENTATIONS = {
     "melody": "kikibouba.data.melody:MelodyRepresentation",
@@ -95,7 +94,7 @@ def find_preset(name: str) -> Preset:
 
 
 def load_preset(name_or_file: str | Path, overrides: Mapping[str, str] | None = None) -> Preset:
-    """A preset by name, or from a TOML file (`preset = "…"` plus sections of overrides), with `--set` applied.
+    """A preset by name, or from a TOML file (`preset = "…"` and sections of overrides), with `--set` applied.
 
     Args:
         name_or_file: a preset's name, or a path ending in `.toml`.
