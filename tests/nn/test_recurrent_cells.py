@@ -1,4 +1,4 @@
-"""Sketch-RNN's three cells against their equations, written out step by step and differentiated by autograd."""
+"""Sketch-RNN's cells against their equations, written out step by step and differentiated by autograd."""
 
 from collections.abc import Callable
 
@@ -83,7 +83,7 @@ def by_equations(kind: str, cell: nn.Module, x: Tensor, h: Tensor, c: Tensor, co
     step = {"lstm": lstm_step, "layer_norm": layer_norm_step, "hyper": hyper_step}[kind]
     outputs = []
     for t in range(STEPS):
-        running = (LENGTHS > t)[:, None]
+        running = (t < LENGTHS)[:, None]
         new_h, new_c = step(cell, torch.cat([x[t], context], 1), h, c, masks[t])
         h, c = torch.where(running, new_h, h), torch.where(running, new_c, c)
         outputs.append(torch.where(running, new_h[:, :HIDDEN], 0))

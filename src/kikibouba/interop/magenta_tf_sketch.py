@@ -35,11 +35,11 @@ _ROLES = [
     for path, embed, modulate in (("x", "zw", "alpha"), ("h", "zw", "alpha"), ("h", "zb", "beta"))
     for gate in "ifoj"
 ]
-"""TensorFlow's names of a hyper cell's modulations, in our order: alpha_x, alpha_h, beta, each of i, f, o, g."""
+"""TensorFlow's names of a hyper cell's modulations in our order: alpha_x, alpha_h, beta; each i, f, o, g."""
 
 
 def from_tf(variables: Mapping[str, np.ndarray], config: ModelConfig) -> Arrays:
-    """A checkpoint's variables (`read_tf_checkpoint`) as the state_dict of `SketchRNN(config)`, float32 arrays.
+    """A checkpoint's variables (`read_tf_checkpoint`) as the float32 state_dict of `SketchRNN(config)`.
 
     Raises:
         KikiboubaError: a variable is missing.
@@ -80,7 +80,7 @@ def to_tf(state: Mapping[str, np.ndarray], config: ModelConfig) -> Arrays:
 
 
 def config_from_tf(variables: Mapping[str, np.ndarray]) -> ModelConfig:
-    """The network's sizes and cells, read off a checkpoint's variables; the other settings keep their defaults.
+    """The network's sizes and cells, read off a checkpoint's variables; the rest keeps its defaults.
 
     The original writes no usable configuration beside its checkpoints (only the settings' names).
     """

@@ -1,13 +1,14 @@
 """The HyperLSTM (Ha, Dai & Le 2016): a small LSTM that rescales the weights of the main one at every step.
 
-    v  = LayerNormLSTM([x ; h], v)                       the small LSTM, without dropout; it sees the main state h
+    v  = LayerNormLSTM([x ; h], v)                       the small LSTM, without dropout; h is the main state
     per gate:  alpha_x = (A v + a) B                     [H], by way of an embedding of a few dimensions
                alpha_h = (A v + a) B                     with its own A, a and B
                beta    = (A v) B                         likewise, without a
     a  = alpha_x (W_x x) + alpha_h (W_h h) + beta + b    element-wise products
     c', h' from a as in the layer-normalised LSTM
 
-The state is h = [h main ; v] and c = [c main ; c small]; the outputs are the main h. One autograd node a sequence.
+The state is h = [h main ; v] and c = [c main ; c small]; the outputs are the main h. As in the other cells, a
+sequence is one autograd node.
 """
 
 from collections.abc import Sequence
@@ -236,7 +237,7 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
         x, constant, recurrent, embedding, mask, *rest = ctx.saved_tensors
         weights, norm, small_norm = _by_role(rest[:17])
         main, small = Tape(*rest[17:24]), Tape(*rest[24:])

@@ -95,7 +95,7 @@ class NormWeights(NamedTuple):
 
 
 class GateNorm(nn.Module):
-    """From pre-activations and memory to the next state: what the layer-normalised and the hyper cell share."""
+    """From pre-activations and memory to the next state, as the layer-normalised and the hyper cell do it."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
@@ -185,8 +185,8 @@ class Tape(NamedTuple):
     ) -> Tensor:
         """The gradient of step t with respect to its pre-activations [n, 4H], which is left in `gates[t]`.
 
-        Takes the gradients dh and dc [n, H] of the state after the step; dc is overwritten by that of the memory
-        before it, and the weights' gradients are added to `d_weights`.
+        Takes the gradients dh and dc [n, H] of the state after the step; dc is overwritten by that of the
+        memory before it, and the weights' gradients are added to `d_weights`.
         """
         n, size = dh.shape
         gates, normed, normed_c = self.gates[t, :n], self.normed[t, :n], self.normed_c[t, :n]
@@ -207,7 +207,7 @@ class Tape(NamedTuple):
 def norm_backward(d_normed: Tensor, normed: Tensor) -> Tensor:
     """Gradient through N over the last axis, still to be multiplied by its scale.
 
-    d - mean(d) - N mean(d N): the fused kernel of layer normalisation, given N as an input of mean 0, deviation 1.
+    d - mean(d) - N mean(d N): the kernel of layer normalisation, given N as an input of mean 0, deviation 1.
     """
     shape = (*normed.shape[:-1], 1)
     zero, one = normed.new_zeros(shape), normed.new_ones(shape)
@@ -245,7 +245,7 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
         x, mask, weight_x, weight_h, *rest = ctx.saved_tensors
         weights, tape = NormWeights(*rest[:4]), Tape(*rest[4:])
         d_weights = NormWeights(*(torch.zeros_like(weight) for weight in weights))

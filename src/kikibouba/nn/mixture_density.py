@@ -2,8 +2,9 @@
 
     p(dx, dy) = sum_k pi_k N(dx, dy | mu_k, sigma_k, rho_k)
 
-The original evaluates the densities themselves and adds 1e-6 before the logarithm. Here the same floor is added by
-`logaddexp`: equal in exact arithmetic, and finite where the original's exp and 1 - rho² leave float32's range.
+The original evaluates the densities themselves and adds 1e-6 before the logarithm. Here `logaddexp` adds
+the same floor: equal in exact arithmetic, and finite where the original's exp and 1 - rho² leave float32's
+range.
 """
 
 import math

@@ -7,10 +7,10 @@
 ("Recurrent dropout without memory loss", Semeniuta et al. 2016.) The forget gate's constant 1, which the
 original adds at run time, is part of the bias here: the same function, the same gradients.
 
-The whole sequence is one autograd node whose backward pass is written out, because a graph of small operations
-per step costs more than the arithmetic. Going back, the gradient of a step's gates takes the place of the gates.
-Sequences come sorted by length, longest first, so that step t works on the first n rows, those still running,
-and nothing is spent on padding.
+The whole sequence is one autograd node whose backward pass is written out, because a graph of small
+operations per step costs more than the arithmetic. Going back, the gradient of a step's gates takes the
+place of the gates. Sequences come sorted by length, longest first, so that step t works on the first n
+rows, those still running, and nothing is spent on padding.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-
 
 Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """x [B, I] and the state h, c [B, state_size] → the next h and c."""
@@ -122,7 +121,7 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
         x, weight_x, weight_h, gates, hidden, memory, mask = ctx.saved_tensors
         d_outputs, d_hidden, d_memory = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
         weight = weight_h.to(ctx.dtype)
@@ -140,7 +139,7 @@ class _Sequence(torch.autograd.Function):
         return d_x, gates.sum(0), d_weight_x, d_weight_h, d_hidden, d_memory, None, None, None, None
 
 
-# ---------------------------------------------------------------------- shared with the layer-normalised cells
+# ------------------------------------------------------------------- shared with the layer-normalised cells
 
 
 def glorot_gates(input_size: int, hidden_size: int) -> Tensor:
@@ -166,7 +165,7 @@ def context_columns(weight_x: Tensor, context: Tensor) -> Tensor:
 
 
 def batch_sizes(lengths: Tensor, steps: int) -> list[int]:
-    """How many sequences still run at each of N steps, from lengths [B] sorted downwards: [3, 1] → [2, 1, 1]."""
+    """How many sequences still run at each of N steps, given their lengths [B], the longest first."""
     times = torch.arange(steps, device=lengths.device)
     return (lengths[None, :] > times[:, None]).sum(1).tolist()
 
@@ -213,7 +212,7 @@ def dropout_mask(
 ) -> Tensor:
     """Inverted dropout: 1/keep with probability `keep`, else 0, in the type and on the device of `like`.
 
-    One 64-bit draw serves four elements (`keep` is met to 1/65536): a draw each would cost as much as the gates.
+    One 64-bit draw serves four elements (`keep` is met to 1/65536): one each would cost as much as the gates.
     """
     count = torch.Size(shape).numel()
     draws = torch.empty(-(-count // 4), dtype=torch.int64, device=like.device)
@@ -241,7 +240,7 @@ def gates_backward(
     """Back through c' = f c + i g and the activations of one step.
 
     Args:
-        gates: activated i, f, o and g (g after dropout), [n, 4H]; overwritten by the pre-activations' gradient.
+        gates: activated i, f, o, g (g after dropout) [n, 4H]; overwritten by the pre-activations' gradient.
         c: the memory before the step [n, H].
         do: gradient of o [n, H].
         dc: gradient of c' [n, H]; overwritten by that of c.

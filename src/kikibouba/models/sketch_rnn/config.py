@@ -27,7 +27,7 @@ class ModelConfig:
     num_mixture: int = 20
     """Bivariate normals in the distribution of the next pen offset."""
     kl_weight: float = 0.5
-    """loss = r_loss + kl_weight(step) * kl_loss; the KL is a mean over z's dimensions (docs/sketch_rnn.md)."""
+    """loss = r_loss + weight * kl_loss; the KL is a mean over z: see docs/sketch_rnn.md on z_size."""
     kl_weight_start: float = 0.01
     kl_decay_rate: float = 0.99995
     """kl_weight(step) = kl_weight - (kl_weight - kl_weight_start) * kl_decay_rate^step"""
@@ -37,11 +37,10 @@ class ModelConfig:
     input_dropout_keep: float = 1.0
     output_dropout_keep: float = 1.0
     max_length: int = 250
-    """Longest drawing, in rows: where decoding stops, and the constant that normalises the reconstruction loss."""
+    """Longest drawing, in rows: where decoding stops, and the constant that normalises the r_loss."""
     pad_loss: Literal["end_row", "all", "real_rows"] = "end_row"
-    """Whose pen loss counts. end_row: the drawing and the row that ends it. all: every row up to max_length, as in
-    the original's training graph. real_rows: the drawing alone, as in its evaluation graph."""
-
+    """Whose pen loss counts. end_row: the drawing's and that of the row that ends it. all: every row up to
+    max_length, as in the original's training graph. real_rows: the drawing's, as in its evaluation graph."""
     latent_init: Literal["original", "clear"] = "original"
     """How the layers around z start; see `SketchRNN.clear_latent`."""
 
@@ -57,7 +56,7 @@ class ModelConfig:
 
 
 TRAIN = TrainConfig(batch_size=100, num_steps=10_000_000, grad_clip=1.0, clip_mode="value")
-"""The original's recipe; it has no stopping rule (its authors stopped by hand after 50,000 to 500,000 steps)."""
+"""The original's recipe. It has no stopping rule: its users stop by hand, after 20,000 to 500,000 steps."""
 
 _ORIGINAL = Preset(
     name="sketch_rnn",
@@ -97,7 +96,7 @@ PRESETS = {
         ),
         _variant(
             "sketch_rnn_z256_unscaled",
-            "z of 256 with z 128's KL settings: half the pull to the prior, twice the free nats (for comparison)",
+            "z of 256 with z 128's KL settings: half the pull to the prior, twice the free nats; to compare",
             ModelConfig(z_size=256),
         ),
         Preset(

@@ -6,9 +6,10 @@
     output    y_t = W h_t + b  →  3 pen logits and a mixture of M bivariate normals over (dx, dy)
     loss      R + w(step) max(KL, tolerance)
 
-A stroke-5 row is (dx, dy, p1, p2, p3), the last three one-hot: pen stays down, lifts after this point, drawing ended.
-Batches hold the drawing's own rows; the model adds the start row (0, 0, 1, 0, 0) and the end row (0, 0, 0, 0, 1).
-docs/sketch_rnn.md sets the equations beside this code and names every departure from the paper and the original.
+A stroke-5 row is (dx, dy, p1, p2, p3), the last three one-hot: the pen stays down, lifts after this point,
+the drawing has ended. Batches hold the drawing's own rows; the model adds the start row (0, 0, 1, 0, 0) and
+the end row (0, 0, 0, 0, 1). docs/sketch_rnn.md sets the equations beside this code and names every
+departure from the paper and from the original.
 """
 
 import math
@@ -72,7 +73,7 @@ class SketchRNN(nn.Module):
         """The posterior q(z|x).
 
         Args:
-            x: stroke-5 rows [B, N, 5] without start and end rows; rows at and after a drawing's length are not seen.
+            x: stroke-5 rows [B, N, 5] without start and end rows; none after a drawing's length is seen.
             lengths: [B] int64, each at least 1.
             generator: noise of the recurrent dropout (training mode only).
 
@@ -111,13 +112,12 @@ class SketchRNN(nn.Module):
     # ------------------------------------------------------------------------------------------------ loss
 
     def loss(self, batch: Batch, step: int, generator: torch.Generator | None = None) -> LossParts:
-        """One batch's loss: in training with dropout and the KL weight of `step`, in `eval()` with the final weight.
+        """One batch's loss; training has dropout and the KL weight of `step`, evaluation the final KL weight.
 
-        Returns (scalars; all but `loss` detached):
-            loss: r_loss + kl_weight * kl_loss
-            r_loss: nats per row, every drawing counted as `max_length` rows; offset_loss + pen_loss
-            kl_loss: nats per dimension of z, at least kl_tolerance; kl_raw: the same without the floor
-            kl_weight: the weight applied
+        Returns:
+            Scalars, all but `loss` detached: loss = r_loss + kl_weight * kl_loss; r_loss = offset_loss +
+            pen_loss, nats per row, every drawing counted as `max_length` rows; kl_loss, nats per dimension
+            of z, at least kl_tolerance; kl_raw, the same without that floor; kl_weight, the one applied.
         """
         _check_rows(batch.x, batch.lengths)
         order = batch.lengths.argsort(descending=True, stable=True)
@@ -130,10 +130,7 @@ class SketchRNN(nn.Module):
             kl_raw, z = x.new_zeros(()), x.new_zeros(x.shape[0], 0)
         offset_loss, pen_loss = self._reconstruction(z, x, lengths, generator)
         kl_loss = kl_raw.clamp(min=self.config.kl_tolerance) if self.config.conditional else kl_raw
-        c = self.config
-        annealed = schedules.kl_weight(step, c.kl_weight, c.kl_weight_start, c.kl_decay_rate)
-        kl_weight = annealed if self.training else c.kl_weight
-        r_loss = offset_loss + pen_loss
+        r_loss, kl_weight = offset_loss + pen_loss, self._kl_weight(step)
         return {
             "loss": r_loss + kl_weight * kl_loss,
             "r_loss": r_loss.detach(),
@@ -144,10 +141,15 @@ class SketchRNN(nn.Module):
             "kl_weight": x.new_tensor(kl_weight),
         }
 
+    def _kl_weight(self, step: int) -> float:
+        c = self.config
+        annealed = schedules.kl_weight(step, c.kl_weight, c.kl_weight_start, c.kl_decay_rate)
+        return annealed if self.training else c.kl_weight
+
     def _reconstruction(
         self, z: Tensor, x: Tensor, lengths: Tensor, generator: torch.Generator | None
     ) -> tuple[Tensor, Tensor]:
-        """-log p(offsets | z) and -log p(pen states | z), summed over the rows that count, / (B * max_length)."""
+        """-log p(offsets | z) and -log p(pen states | z), summed over what counts, / (B * max_length)."""
         inputs, targets, rows = self._teacher_forcing(x, lengths)
         y = self._outputs(z, inputs, rows, generator)
         pen_logits, mixture = split_output(y.float())
@@ -176,7 +178,7 @@ class SketchRNN(nn.Module):
         return inputs, targets, rows[self.config.pad_loss]
 
     def _outputs(self, z: Tensor, inputs: Tensor, rows: Tensor, generator: torch.Generator | None) -> Tensor:
-        """y [N, B, 3 + 6M] of a teacher-forced decoder; zero-state outputs after a drawing's rows."""
+        """y [N, B, 3 + 6M] of the teacher-forced decoder; without meaning after a drawing's rows."""
         config, context = self.config, z
         if self.training and config.input_dropout_keep < 1:
             # Dropout hits z anew at every step, so here z cannot be projected once for all of them.
@@ -211,11 +213,11 @@ class SketchRNN(nn.Module):
 
         Args:
             z: [B, Z]; for an unconditional model [B, 0], whose B says how many drawings.
-            temperature: divides the logits of component and pen and scales the variance of the offsets; 0 takes
-                the likeliest component, its mean, and the likeliest pen state.
-            max_length: rows after which a drawing that has not ended is cut; the configuration's by default.
-            variance: "T" scales the variance by the temperature (the paper, the JavaScript versions), "T^2" by
-                its square (the original Python code).
+            temperature: divides the logits of component and pen and scales the variance of the offsets; 0
+                takes the likeliest component, its mean, and the likeliest pen state.
+            max_length: rows after which a drawing that has not ended is cut; the configuration's if None.
+            variance: "T" scales the variance by the temperature (the paper, the JavaScript versions), "T^2"
+                by its square (the original Python code).
 
         Returns:
             stroke-5 rows [B, N, 5], padded with end rows, N the longest drawing's length; lengths [B] int64
@@ -241,7 +243,7 @@ class SketchRNN(nn.Module):
     def _draw(self, z: Tensor, choice: Tensor, normal: Tensor) -> Tensor:
         """Rows [N, B, 5] drawn from z with the given noise, until all drawings have ended or the noise has.
 
-        An index is chosen as the largest of logits + T * Gumbel noise, which is a draw from softmax(logits / T).
+        An index is that of the largest of logits + T * Gumbel noise: a draw from softmax(logits / T).
         """
         step, (h, c) = self.decoder.stepper(z), self._start(z)
         pen_states = torch.eye(3, device=z.device, dtype=z.dtype)
@@ -260,7 +262,7 @@ class SketchRNN(nn.Module):
 
 
 def build(config: ModelConfig, representation: object = None) -> SketchRNN:
-    """The model of a preset, freshly initialised from torch's global random state. The representation sets nothing."""
+    """A preset's model, freshly initialised from torch's global noise. The representation sets nothing."""
     return SketchRNN(config)
 
 
@@ -272,7 +274,7 @@ def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) ->
 
 
 class Linear(nn.Linear):
-    """Stays in float32 under autocast: z and the mixture's parameters need the digits that the LSTMs do not."""
+    """Stays in float32 under autocast: z and the mixture's parameters need digits that the LSTMs do not."""
 
     def forward(self, input: Tensor) -> Tensor:
         with torch.autocast(input.device.type, enabled=False):
