@@ -37,7 +37,7 @@ def tune(*notes: tuple[int, ...], is_drum: bool = False, meter: tuple[int, int] 
 
 
 def midi_file(*tracks: bytes, division: int = 480, count: int | None = None, extra: bytes = b"") -> bytes:
-    """A MIDI file of track contents; `count` is what its header says, `extra` what it has beyond the usual."""
+    """A MIDI file of track contents; `count` is what its header says, `extra` what follows in the header."""
     count = len(tracks) if count is None else count
     header = struct.pack(">4sIHHH", b"MThd", 6 + len(extra), 1, count, division) + extra
     return header + b"".join(b"MTrk" + struct.pack(">I", len(track)) + track for track in tracks)

@@ -88,7 +88,7 @@ def slow_windows(hits: list[tuple[int, int]], bars: int, gap: float, most: int |
     st.sampled_from([0, 1, 1.5]),
     st.sampled_from([None, 2]),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_equals_the_slow_extraction(
     hits: list[tuple[int, int]], bars: int, gap: float, most: int | None
 ) -> None:

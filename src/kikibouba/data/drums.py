@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from kikibouba.data import drum_attributes
+from kikibouba.data.artifacts import Tune
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.midi import read_midi
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
@@ -33,9 +34,6 @@ from kikibouba.data.windows import (
     unique_rows,
 )
 from kikibouba.errors import KikiboubaError, did_you_mean
-
-if TYPE_CHECKING:
-    from kikibouba.data.artifacts import Tune
 
 VELOCITY, INSTRUMENT = 80, 9
 """Of decoded notes"""
@@ -229,10 +227,8 @@ class DrumsRepresentation:
         """Decoded labels [B, T] → one array [length] uint16 each."""
         return [row[:length].astype(np.uint16) for row, length in zip(x, lengths, strict=True)]
 
-    def to_artifact(self, array: np.ndarray) -> "Tune":
+    def to_artifact(self, array: np.ndarray) -> Tune:
         """The pattern as a tune at 120 quarters a minute."""
-        from kikibouba.data.artifacts import Tune
-
         return Tune(self.to_sequence(array))
 
     def to_sequence(self, array: np.ndarray) -> NoteSequence:

@@ -1,10 +1,11 @@
-"""Does a piece sit on the grid its file claims? Wrong meters and shifted beats make windows that look fine
-and are not.
+"""Does a piece sit on the grid its file claims? If not, windows of it look fine and are garbage.
 
 The standing example are POP909's untouched files: most declare bars of one quarter, and each song starts a
 constant time before its first beat, so that a sixteenth grid from tick 0 cuts every note in the wrong
 place.
 """
+
+from collections import Counter
 
 import numpy as np
 
@@ -16,8 +17,7 @@ OFF_GRID = 0.1
 MANY = 0.5
 """Share of onsets off the grid that is worth a warning."""
 CONSTANT = 0.8
-"""Length of the mean phase vector (1: all onsets lie equally far from the grid) that shows a shift, not
-free playing."""
+"""Mean phase vector length (1: all onsets lie equally far from the grid) that shows a shift, not freedom."""
 
 
 def grid_warnings(sequence: NoteSequence, steps_per_quarter: int = 4) -> list[str]:
@@ -26,22 +26,21 @@ def grid_warnings(sequence: NoteSequence, steps_per_quarter: int = 4) -> list[st
     Warns of meters whose bars do not have `4 * steps_per_quarter` steps, and of onsets that are mostly off
     the grid by the same amount. Freely played music, off the grid by varying amounts, gives no warning.
     """
-    meters: dict[str, int] = {}
+    meters: Counter[str] = Counter()
     steps = []
     for piece in split_on_time_changes(sequence):
         try:
             quantized = quantize(piece, steps_per_quarter)
         except KikiboubaError as error:
-            meters[str(error)] = len(piece.notes)
+            meters[str(error)] += len(piece.notes)
             continue
         steps.append(piece.notes["start"] * quantized.steps_per_second)
         if quantized.steps_per_bar != 4 * steps_per_quarter:
-            name = f"the meter is {quantized.meter}"
-            meters[name] = meters.get(name, 0) + len(piece.notes)
+            meters[f"the meter is {quantized.meter}"] += len(piece.notes)
     warnings = []
-    if meters:
-        worst = max(meters, key=lambda name: meters[name])
-        share = sum(meters.values()) / max(1, len(sequence.notes))
+    if meters.total():
+        worst, _ = meters.most_common(1)[0]
+        share = meters.total() / len(sequence.notes)
         warnings.append(
             f"{worst}: {share:.0%} of the notes lie in bars that do not last four quarters and are left out; "
             "if the music is in 4/4, correct the time signature"

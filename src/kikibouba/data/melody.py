@@ -19,11 +19,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from kikibouba.data import melody_attributes
+from kikibouba.data.artifacts import Tune
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.midi import read_midi
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, QuantizedSequence, make_notes
@@ -40,9 +41,6 @@ from kikibouba.data.windows import (
     unique_rows,
 )
 from kikibouba.errors import KikiboubaError
-
-if TYPE_CHECKING:
-    from kikibouba.data.artifacts import Tune
 
 NO_EVENT, NOTE_OFF, FIRST_PITCH = 0, 1, 2
 VELOCITY = 80
@@ -65,8 +63,7 @@ class TopLine(NamedTuple):
 
 
 def top_line(piece: QuantizedSequence) -> TopLine:
-    """Of notes of an instrument that start at the same step keep the highest; of equals the one that was
-    first."""
+    """Of notes of an instrument that start at the same step keep the highest; of equals the first."""
     notes = piece.notes
     order = np.lexsort((notes["start"], -notes["pitch"], piece.q_start, notes["instrument"]))
     instrument, start = notes["instrument"][order], piece.q_start[order]
@@ -109,6 +106,8 @@ class MelodyRepresentation:
             raise KikiboubaError("bars and steps_per_quarter must be at least 1")
         if not 0 <= self.min_pitch <= self.max_pitch <= 127:
             raise KikiboubaError(f"pitches {self.min_pitch} to {self.max_pitch} are not within 0 to 127")
+        if any(not 0 <= program <= 127 for program in self.valid_programs or ()):
+            raise KikiboubaError(f"valid_programs {self.valid_programs} are not all within 0 to 127")
         if 0 < self.gap_bars < 1 or self.gap_bars < 0:
             raise KikiboubaError("gap_bars must be 0 (silence ends no phrase) or at least 1")
         if len(self.transpose_range) != 2 or self.transpose_range[0] > self.transpose_range[1]:
@@ -151,8 +150,7 @@ class MelodyRepresentation:
         return grid_warnings(item, self.steps_per_quarter)
 
     def windows(self, item: NoteSequence) -> list[np.ndarray]:
-        """All examples of a piece, labels [steps] uint8 each, in order of time change, instrument and
-        time."""
+        """All examples of a piece, labels [steps] uint8, in order of time change, instrument and time."""
         rows = (row for rows in each_piece(item, self._windows_of_piece) for row in rows)
         return list(rows if self.max_windows is None else islice(rows, self.max_windows))
 
@@ -167,8 +165,7 @@ class MelodyRepresentation:
         return unique_rows(rows)
 
     def _phrases(self, piece: NoteSequence) -> tuple[TopLine, Phrases, int]:
-        """The top line of a piece, its phrases and its length in steps; raises if no phrase fills a
-        window."""
+        """The top line of a piece, its phrases, its length in steps; raises if no phrase fills a window."""
         quantized = quantize_in_four(self._usable(piece), self.steps_per_quarter)
         top = top_line(quantized)
         phrases = self._find(top)
@@ -195,7 +192,7 @@ class MelodyRepresentation:
         pitched = ~notes["is_drum"] & (notes["velocity"] > 0)
         program = pitched
         if self.valid_programs is not None:
-            program = pitched & np.isin(notes["program"], self.valid_programs)
+            program = pitched & self._is_valid_program()[np.clip(notes["program"], 0, 127)]
         usable = program & (notes["pitch"] >= self.min_pitch) & (notes["pitch"] <= self.max_pitch)
         if usable.any():
             return replace(piece, notes=notes if usable.all() else notes[usable])
@@ -203,8 +200,14 @@ class MelodyRepresentation:
             raise KikiboubaError("all its notes are drums" if len(notes) else "it has no notes")
         if not program.any():
             found = ", ".join(map(str, np.unique(notes["program"][pitched]).tolist()))
-            raise KikiboubaError(f"its programs ({found}) are not among valid_programs {self.valid_programs}")
+            raise KikiboubaError(f"its programs ({found}) are not among valid_programs; none would allow all")
         raise KikiboubaError(f"no note lies within the pitches {self.min_pitch} to {self.max_pitch}")
+
+    def _is_valid_program(self) -> np.ndarray:
+        """[128] bool"""
+        valid = np.zeros(128, bool)
+        valid[list(self.valid_programs or ())] = True
+        return valid
 
     def _before_chords(self, top: TopLine, phrases: Phrases) -> TopLine:
         """Only the phrases of each instrument before the first one with a chord."""
@@ -218,8 +221,7 @@ class MelodyRepresentation:
     def _line(
         self, top: TopLine, phrases: Phrases, total_steps: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All phrases as labels on one line [steps] uint8; where on it each starts, and its length, in
-        bars."""
+        """All phrases as labels on one line [steps] uint8; the bar where each starts; its length in bars."""
         line = np.zeros(int(phrases.bars.sum()) * self.steps_per_bar, np.uint8)
         # a note off where a note ends before the next one of its instrument starts
         cut = np.zeros(len(top.start), bool)
@@ -283,15 +285,12 @@ class MelodyRepresentation:
         """Decoded labels [B, T] → one array [length] uint8 each."""
         return [row[:length].astype(np.uint8) for row, length in zip(x, lengths, strict=True)]
 
-    def to_artifact(self, array: np.ndarray) -> "Tune":
+    def to_artifact(self, array: np.ndarray) -> Tune:
         """The melody as a tune at 120 quarters a minute."""
-        from kikibouba.data.artifacts import Tune
-
         return Tune(self.to_sequence(array))
 
     def to_sequence(self, array: np.ndarray) -> NoteSequence:
-        """Labels [T] → notes. A note ends at the next one, at a note off or at the end (token) of the
-        melody."""
+        """Labels [T] → notes. A note ends at the next one, at a note off or at the melody's end (token)."""
         labels = np.asarray(array, np.int64)
         if self.add_end_token:
             labels = labels[: np.append(np.flatnonzero(labels == self.depth - 1), len(labels))[0]]
@@ -314,4 +313,4 @@ class MelodyRepresentation:
         note = (labels >= FIRST_PITCH) & (labels <= FIRST_PITCH + self.max_pitch - self.min_pitch)
         pitch = np.where(note, labels - FIRST_PITCH + self.min_pitch, -1)
         middle = (self.min_pitch + self.max_pitch) / 2
-        return melody_attributes.measure(pitch, labels == NOTE_OFF, self.steps_per_bar, middle)
+        return melody_attributes.measure(pitch, labels == NOTE_OFF, middle)

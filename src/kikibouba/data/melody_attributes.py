@@ -7,9 +7,7 @@ LEAP = 4
 OCTAVE = 12
 
 
-def measure(
-    pitch: np.ndarray, off: np.ndarray, steps_per_bar: int, default_pitch: float
-) -> dict[str, np.ndarray]:
+def measure(pitch: np.ndarray, off: np.ndarray, default_pitch: float) -> dict[str, np.ndarray]:
     """Attributes of n melodies at once, float64 [n] each, never NaN.
 
         jaggedness  (mean |interval| / 12 + leaps + staccato / 4) / 2.25, between 0 and 1. Intervals are those
@@ -18,13 +16,12 @@ def measure(
                     note (or the end). Without intervals the first two terms are 0
         density     notes a step
         register    mean pitch of the notes; `default_pitch` without notes
-        contour     slope of the line of least squares through the notes' pitches, in semitones a bar; 0 for
-                    fewer than two notes
+        contour     correlation of the notes' pitches with time, times the pitches' standard deviation, in
+                    semitones: above 0 when the melody rises; 0 for fewer than two notes
 
     Args:
         pitch: [n, T] int, the MIDI pitch where a note starts, -1 elsewhere.
         off: [n, T] bool, where a note off stands.
-        steps_per_bar: unit of `contour`.
         default_pitch: `register` of a melody without notes.
     """
     n, length = pitch.shape
@@ -45,18 +42,16 @@ def measure(
     until_next = _next_after(on) - step
     staccato = (on & (2 * sounding <= until_next)).sum(axis=1) / some
 
-    time = step / steps_per_bar
-    sum_pitch = np.where(on, pitch, 0).sum(axis=1)
-    mean_time = (on * time).sum(axis=1) / some
-    mean_pitch = sum_pitch / some
-    spread_time = (time - mean_time[:, None]) * on
-    variance = (spread_time**2).sum(axis=1)
-    covariance = (spread_time * (pitch - mean_pitch[:, None])).sum(axis=1)
+    mean_pitch = np.where(on, pitch, 0).sum(axis=1) / some
+    mean_step = (on * step).sum(axis=1) / some
+    lateness = (step - mean_step[:, None]) * on
+    spread = np.sqrt((lateness**2).sum(axis=1) / some)
+    covariance = (lateness * (pitch - mean_pitch[:, None])).sum(axis=1) / some
     return {
         "jaggedness": (mean_interval / OCTAVE + leaps + staccato / 4) / 2.25,
         "density": count / max(length, 1),
         "register": np.where(count > 0, mean_pitch, default_pitch),
-        "contour": np.where(variance > 0, covariance / np.where(variance > 0, variance, 1.0), 0.0),
+        "contour": np.where(spread > 0, covariance / np.where(spread > 0, spread, 1.0), 0.0),
     }
 
 

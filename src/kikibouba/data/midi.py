@@ -2,9 +2,7 @@
 
 Reading follows pretty_midi to the letter, because the original models read their training data through it:
 
-    notes        A note-off closes every open note of its channel and pitch that began before its tick. If
-                 it closed some, a note that began at its very tick stays open; if none, that one is deleted.
-                 Notes that are never closed are dropped.
+    notes        Which note-off ends which note: see `midi_pairing`. Notes that are never ended are dropped.
     instruments  One for each (track, channel, program), numbered by their first closed note, track after
                  track. The program is the one in force at the note-off. Channel 10 plays drums.
     time         Tempo, meter and key count in the first track only. A tick's time is the time of the last
@@ -34,11 +32,13 @@ from kikibouba.data.midi_events import (
     Meta,
     decode,
 )
+from kikibouba.data.midi_pairing import pair_notes
 from kikibouba.data.midi_writer import midi_bytes
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
 from kikibouba.errors import KikiboubaError
 
 MAX_SECONDS = 12 * 3600.0
+MAX_INSTRUMENTS = 2**15 - 1
 NOTE_OFF, NOTE_ON, PROGRAM_CHANGE = 0x80, 0x90, 0xC0
 DRUM_CHANNEL = 9
 
@@ -148,8 +148,7 @@ def _key_signatures(metas: list[Meta], clock: _Clock) -> np.ndarray:
 
 
 def _notes(events: Events, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
-    """The closed notes [N], by instrument; and the index of the event with which each instrument first
-    appears."""
+    """The closed notes [N], by instrument; and the index of the event that closes each one's first note."""
     kind = events.status & 0xF0
     index = np.flatnonzero((kind & 0xE0) == NOTE_OFF)  # 0x80 and 0x90
     is_on = (kind[index] == NOTE_ON) & (events.data2[index] > 0)
@@ -159,6 +158,8 @@ def _notes(events: Events, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
 
     program = _programs(events, kind, line, off)
     _, first, which = np.unique(line[off] * 128 + program, return_index=True, return_inverse=True)
+    if len(first) > MAX_INSTRUMENTS:
+        raise KikiboubaError(f"there are {len(first)} instruments; at most {MAX_INSTRUMENTS} are read")
     rank = np.empty(len(first), np.int16)
     rank[np.argsort(first)] = np.arange(len(first))
     instrument = rank[which]
@@ -191,8 +192,7 @@ def _names(events: Events, created: np.ndarray) -> tuple[str, ...]:
 
 
 def _programs(events: Events, kind: np.ndarray, line: np.ndarray, off: np.ndarray) -> np.ndarray:
-    """The program [M] int16 in force on the line of each of these events [M]; 0 before its first program
-    change."""
+    """The program [M] int16 in force on the line of each of these events [M]; 0 before any is chosen."""
     changes = np.flatnonzero(kind == PROGRAM_CHANGE)
     if not len(changes):
         return np.zeros(len(off), np.int16)
@@ -205,74 +205,6 @@ def _programs(events: Events, kind: np.ndarray, line: np.ndarray, off: np.ndarra
     return np.where(known, events.data1[change], 0).astype(np.int16)
 
 
-def pair_notes(tick: np.ndarray, is_on: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which note-off closes which note-on, by pretty_midi's rule.
-
-    Args:
-        tick: [N] not decreasing.
-        is_on: [N] bool; the other events are note-offs.
-        key: [N] int, the same for events of the same channel and pitch.
-
-    Returns:
-        (on, off): indices [M] of the events that begin and end each note, in the order in which notes are
-        closed.
-    """
-    order = _stable_argsort(key)
-    key, tick, is_on = key[order], tick[order], is_on[order]
-    on = np.flatnonzero(is_on)
-    closing = _next_where(~is_on)[on]
-    exists = closing < len(order)
-    on, closing = on[exists], closing[exists]
-    same = key[closing] == key[on]
-    on, closing = on[same], closing[same]
-    if (doubtful := tick[closing] == tick[on]).any():
-        on, closing = _replay(tick, is_on, key, on, closing, np.unique(key[on[doubtful]]))
-    on, off = order[on], order[closing]
-    by_closing = _stable_argsort(off)  # notes that end together are of one key, and in order already
-    return on[by_closing], off[by_closing]
-
-
-def _stable_argsort(values: np.ndarray) -> np.ndarray:
-    """`np.argsort(values, kind="stable")` of values >= 0; small ones are sorted as 16 bits, in linear
-    time."""
-    if len(values) and values.max() < 2**16:
-        values = values.astype(np.uint16)
-    return np.argsort(values, kind="stable")
-
-
-def _next_where(mask: np.ndarray) -> np.ndarray:
-    """For each position the first one at or after it where the mask holds; the length where there is none."""
-    position = np.where(mask, np.arange(len(mask)), len(mask))
-    return np.minimum.accumulate(position[::-1])[::-1]
-
-
-def _replay(
-    tick: np.ndarray,
-    is_on: np.ndarray,
-    key: np.ndarray,
-    on: np.ndarray,
-    closing: np.ndarray,
-    keys: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Notes of the given keys anew, event by event: some begin and end on one tick, where the rule is
-    intricate."""
-    keep = ~np.isin(key[on], keys)
-    pairs = []
-    for k in keys:
-        low, high = np.searchsorted(key, [k, k + 1])
-        still_open: list[int] = []
-        for i in range(low, high):
-            if is_on[i]:
-                still_open.append(i)
-                continue
-            closed = [j for j in still_open if tick[j] < tick[i]]
-            pairs += [(j, i) for j in closed]
-            still_open = [j for j in still_open if tick[j] == tick[i]] if closed else []
-    again = np.array(pairs, np.int64).reshape(-1, 2)
-    return np.concatenate([on[keep], again[:, 0]]), np.concatenate([closing[keep], again[:, 1]])
-
-
 def write_midi(sequence: NoteSequence, path: str | Path) -> Path:
-    """Write a MIDI file, whole or not at all, and return its path. See `midi_bytes` for what MIDI cannot
-    hold."""
+    """Write a MIDI file, whole or not at all; returns its path. `midi_bytes` says what MIDI cannot hold."""
     return write_bytes(path, midi_bytes(sequence))

@@ -125,19 +125,15 @@ def _read_header(data: bytes) -> tuple[Header, int]:
 
 
 def _speculate(octets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every byte, as if an event started there: the bytes of its delta time, and where the next event
-    starts.
+    """For every byte, as if an event started there: the bytes of its delta time; where the next event starts.
 
     The second is 0 where numpy alone cannot tell: at meta, system and one-data-byte events.
     """
     more = octets >= 0x80
     length = np.ones(len(octets), np.int32)
     run = more.copy()
-    for shift in (
-        1,
-        2,
-        3,
-    ):  # a delta time has at most four bytes, of which all but the last have the high bit
+    # a delta time has at most four bytes, of which all but the last have the high bit
+    for shift in (1, 2, 3):
         length += run
         run[:-shift] &= more[shift:]
         run[-shift:] = False
@@ -167,8 +163,7 @@ def _follow(data: bytes, following: memoryview, start: int, end: int, chain: lis
 
 
 def _step(data: bytes, position: int, one_data_byte: bool) -> tuple[int, bool]:
-    """The start of the next event, by looking at this one; and whether the running status has one data
-    byte."""
+    """The start of the next event, from a look at this one; whether the running status has one data byte."""
     at, _ = _variable_length(data, position)
     status = data[at] if at < len(data) else 0
     if status < 0x80:
@@ -198,8 +193,7 @@ def _variable_length(data: bytes, position: int) -> tuple[int, int]:
 def _gather(
     data: bytes, octets: np.ndarray, delta_length: np.ndarray, chain: list[int], first: list[int]
 ) -> Events:
-    """Decode the events that start at the positions of `chain`; those at the indices `first` begin a
-    track."""
+    """Decode the events that start at the positions in `chain`; at the indices in `first` tracks begin."""
     start = np.array(chain, np.int32)
     track = np.zeros(len(chain), np.int32)
     track[first[1:]] = 1

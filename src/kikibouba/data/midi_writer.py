@@ -1,5 +1,4 @@
-"""`NoteSequence` → the bytes of a MIDI file of format 1: a track of tempos, meters and keys, then one an
-instrument."""
+"""`NoteSequence` → bytes of a MIDI file: a track of tempos, meters and keys, then one for each instrument."""
 
 import struct
 from itertools import pairwise
@@ -10,8 +9,7 @@ from kikibouba.data.notes import DEFAULT_QPM, NoteSequence
 from kikibouba.errors import KikiboubaError
 
 Event = tuple[int, int, bytes]
-"""(tick, rank among the events of that tick, bytes): note-offs go before note-ons, so that repeated notes
-sound"""
+"""(tick, rank among the events of that tick, bytes): note-offs go first, so that repeated notes sound"""
 
 _META, _OFF, _ON = 0, 1, 2
 _CHANNELS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15)
@@ -32,21 +30,14 @@ def midi_bytes(sequence: NoteSequence) -> bytes:
     timeline = _Timeline(sequence)
     tracks = [_pack(timeline.events + _signatures(sequence, timeline))]
     notes = sequence.notes
-    parts = sorted(
-        set(zip(*(notes[name].tolist() for name in ("instrument", "program", "is_drum")), strict=True))
-    )
-    for index, (instrument, program, is_drum) in enumerate(parts):
-        own = (
-            (notes["instrument"] == instrument)
-            & (notes["program"] == program)
-            & (notes["is_drum"] == is_drum)
-        )
+    parts, part = np.unique(notes[["instrument", "program", "is_drum"]], return_inverse=True)
+    for index, (instrument, program, is_drum) in enumerate(parts.tolist()):
         channel = _DRUM_CHANNEL if is_drum else _CHANNELS[index % len(_CHANNELS)]
         events = [(0, _META, bytes([0xC0 | channel, program]))]
         if 0 <= instrument < len(sequence.instrument_names):
             name = sequence.instrument_names[instrument].encode("latin1", "replace")
             events.insert(0, (0, _META, b"\xff\x03" + _variable_length(len(name)) + name))
-        tracks.append(_pack(events + _note_events(notes[own], channel, timeline)))
+        tracks.append(_pack(events + _note_events(notes[part == index], channel, timeline)))
     header = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), sequence.ticks_per_quarter)
     return header + b"".join(tracks)
 
