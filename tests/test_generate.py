@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kikibouba import hub
@@ -131,9 +131,11 @@ def test_slerp_by_hand():
     np.testing.assert_allclose(middle, [math.sqrt(0.5), 2 * math.sqrt(0.5)], rtol=1e-6)
 
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 vectors = st.lists(st.floats(-10, 10, width=32), min_size=3, max_size=3).map(np.array)
 
 
+@unhurried
 @given(a=vectors, b=vectors, n=st.integers(2, 9), mode=st.sampled_from(["slerp", "lerp"]))
 def test_interpolation_starts_and_ends_where_it_should(a, b, n, mode):
     points = interpolate_latents(a, b, n, mode)
@@ -141,6 +143,7 @@ def test_interpolation_starts_and_ends_where_it_should(a, b, n, mode):
     np.testing.assert_allclose(points[[0, -1]], [a, b], atol=1e-4)
 
 
+@unhurried
 @given(a=vectors, factor=st.sampled_from([1.0, -1.0, 2.0, 0.0]))
 def test_parallel_vectors_give_no_nan(a, factor):
     points = interpolate_latents(a, factor * a, 4)

@@ -27,8 +27,8 @@ DRAWS = 8
 ENOUGH = {"melody": 4, "drums": 4, "sketch": 1}
 """Notes, hits or strokes that a translation should have."""
 
-TEMPERATURE = {"melody": 0.5, "drums": 0.5, "sketch": 0.2}
-"""Of a translation, where none is given. Drawings turn to scribbles sooner than melodies turn to noise."""
+TEMPERATURE = 0.2
+"""Of a translation: near the likeliest, so that the result depends on the source more than on chance."""
 
 
 class Translator:
@@ -61,7 +61,7 @@ class Translator:
         *,
         kind: str | None = None,
         seed: int = 0,
-        temperature: float | None = None,
+        temperature: float = TEMPERATURE,
         every: bool = False,
     ) -> Artifact:
         """A drawing as a tune, a tune as a drawing, …
@@ -76,7 +76,7 @@ class Translator:
                 possible.
             kind: what the source is, where `inputs.kind_of` would guess wrong; also a domain.
             seed: of decoding and of further draws.
-            temperature: of decoding; `TEMPERATURE` where None.
+            temperature: of decoding; 0 takes what is likeliest.
             every: translate all of a longer piece, window by window, and join the results (tunes only).
 
         Raises:
@@ -94,10 +94,9 @@ class Translator:
             raise KikiboubaError(
                 "all windows of a piece would make many drawings, but a drawing is one: leave out --all"
             )
-        heat = TEMPERATURE[goal.kind] if temperature is None else temperature
         posterior = base.encode(source, every)
         results = [
-            self._draw(Posterior(mu, sigma), here, there, heat, [seed, row])
+            self._draw(Posterior(mu, sigma), here, there, temperature, [seed, row])
             for row, (mu, sigma) in enumerate(zip(*posterior, strict=True))
         ]
         return results[0] if len(results) == 1 else _join(results, goal.representation)
@@ -150,7 +149,7 @@ def translate(
     translator: str | Path | None = None,
     kind: str | None = None,
     seed: int = 0,
-    temperature: float | None = None,
+    temperature: float = TEMPERATURE,
     every: bool = False,
     device: str = "cpu",
 ) -> Artifact:

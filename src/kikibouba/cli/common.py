@@ -23,15 +23,14 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
 
 
-def add_temperature(parser: argparse.ArgumentParser, default: float | None, what: str = "") -> None:
+def add_temperature(parser: argparse.ArgumentParser, default: float) -> None:
     """--temperature"""
-    shown = what or f"default {default:g}"
     parser.add_argument(
         "--temperature",
         type=float,
         default=default,
         metavar="T",
-        help=f"0 takes what is likeliest, 1 is what the model learnt ({shown})",
+        help=f"0 takes what is likeliest, 1 is what the model learnt (default {default:g})",
     )
 
 

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tempo", type=float, metavar="QPM", help="quarter notes a minute of the tune (default 120)"
     )
     add_seed(parser)
-    add_temperature(parser, None, "default 0.5 for music, 0.2 for drawings")
+    add_temperature(parser, 0.2)
     add_device(parser)
 
 
