@@ -136,6 +136,7 @@ def test_the_reader_cannot_be_tampered_with(tmp_path):
         npy((1,), b""),
         npy((1,), pickle.dumps(["no array"])),
         npy((1,), pickle.dumps({"a": 1})),
+        npy((1,), b"Pname\n."),  # refers to something outside the pickle
         b"\x93NUMPY\x09\x00",
         b"\x93NUMPY\x01\x00\x10\x00{'descr': open()",
         b"",
@@ -145,6 +146,22 @@ def test_damaged_arrays(tmp_path, content):
     with pytest.raises(KikiboubaError, match="cannot be read") as caught:
         read_npz(npz(tmp_path / "a.npz", train=content))
     assert "\n" not in str(caught.value)
+
+
+def test_any_damage_is_one_line(tmp_path):
+    """Random bytes changed in the array: read, or refused in one line; nothing else may happen."""
+    rng = np.random.default_rng(0)
+    good = npy((2,), pickle.dumps(object_array([SQUARE, SQUARE[1:]]), 4))
+    messages = []
+    for _ in range(300):
+        content = bytearray(good)
+        content[rng.integers(118, len(good))] = rng.integers(256)
+        try:
+            read_npz(npz(tmp_path / "a.npz", train=bytes(content)))
+        except KikiboubaError as error:
+            messages.append(str(error))
+    assert 50 < len(messages) < 300
+    assert not any("\n" in message for message in messages)
 
 
 def test_one_array_named_a_million_times(tmp_path, monkeypatch):

@@ -67,7 +67,8 @@ def read_npz(path: str | Path, problems: list[str] | None = None) -> dict[str, l
         try:
             raw = _read_npy(content)
         except Exception as error:  # a damaged pickle makes its reader stumble in any way
-            raise KikiboubaError(f"{path}: array {name!r} cannot be read: {error}") from None
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise KikiboubaError(f"{path}: array {name!r} cannot be read: {reason}") from None
         found = [raw] if name == "strokes" else list(raw)
         splits[name] = []
         for index, drawing in enumerate(found):

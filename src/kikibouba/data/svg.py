@@ -59,7 +59,7 @@ def parse_svg(content: bytes) -> np.ndarray:
     except KikiboubaError:
         raise
     except Exception as error:  # svgelements raises whatever it stumbles over in a malformed attribute
-        raise KikiboubaError(f"malformed SVG: {error}") from None
+        raise KikiboubaError(f"malformed SVG: {' '.join(str(error).split())[:200]}") from None
     lines = [line for line in lines if len(line) > 1]
     if not lines:
         raise KikiboubaError("no strokes: it needs a path, line or other shape that has a length")
