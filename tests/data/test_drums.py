@@ -191,3 +191,28 @@ def test_attributes_of_known_patterns() -> None:
 def test_attributes_are_finite(group: list[list[int]]) -> None:
     for values in TWO_BARS.attributes(np.array(row, np.uint16) for row in group).values():
         assert np.isfinite(values).all()
+
+
+def test_augmentation_keeps_the_rhythm_of_each_class_but_for_who_plays_it():
+    representation = DrumsRepresentation(rotate=True, swap_classes=True)
+    pattern = np.zeros(32, np.uint16)
+    pattern[[0, 3, 10]], pattern[[4, 20]] = 1 << 2, 1 << 5
+    seen = set()
+    for seed in range(40):
+        varied = representation.augment(pattern, np.random.default_rng(seed))
+        by_class = [np.flatnonzero(varied >> c & 1) for c in range(9)]
+        assert sorted(len(steps) for steps in by_class) == [0] * 7 + [2, 3]
+        hats = next(c for c in (2, 3, 8) if len(by_class[c]) == 3)
+        toms = next(c for c in (4, 5, 6) if len(by_class[c]) == 2)
+        start = next(s for s in range(0, 32, 4) if set((np.array([0, 3, 10]) + s) % 32) == set(by_class[hats]))
+        assert set((np.array([4, 20]) + start) % 32) == set(by_class[toms])
+        seen.add((hats, toms, start))
+    assert len(seen) > 20
+
+
+def test_augmentation_silences_classes_and_is_off_by_default():
+    pattern = np.full(32, 511, np.uint16)
+    assert (DrumsRepresentation().augment(pattern, np.random.default_rng(0)) == pattern).all()
+    thinned = DrumsRepresentation(drop_class_prob=0.5).augment(pattern, np.random.default_rng(0))
+    assert len(set(thinned.tolist())) == 1
+    assert 0 < thinned[0] < 511

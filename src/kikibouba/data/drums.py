@@ -83,6 +83,10 @@ FULL = tuple((pitch,) for pitches in REDUCED_2018 for pitch in pitches)
 PITCH_CLASSES = {"reduced": REDUCED, "reduced_2018": REDUCED_2018, "roland": ROLAND}
 
 
+SWAPPED_CLASSES = ((2, 3, 8), (4, 5, 6))
+"""Classes that play each other's part in `DrumsRepresentation.augment`: what keeps time, and the toms."""
+
+
 @dataclass(frozen=True)
 class DrumsRepresentation:
     """What a drum example is. Arrays are labels [steps] uint16."""
@@ -100,6 +104,12 @@ class DrumsRepresentation:
     max_windows: int | None = None
     """At most this many examples a file, the first ones."""
     steps_per_quarter: int = 4
+    rotate: bool = False
+    """Training examples start on any of their quarters, what came before following at the end."""
+    swap_classes: bool = False
+    """In training examples the toms change places, and so do the closed hat, the open hat and the ride."""
+    drop_class_prob: float = 0.0
+    """Probability with which each class falls silent in a training example."""
 
     def __post_init__(self) -> None:
         if self.bars < 1 or self.steps_per_quarter < 1:
@@ -215,8 +225,21 @@ class DrumsRepresentation:
         raise KikiboubaError(f"none of its drums is in the table {self.pitch_classes!r}")
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The pattern itself: the original varies drums in no way."""
-        return array
+        """A random variation, by `rotate`, `swap_classes` and `drop_class_prob`.
+
+        All are off by default: the original varies drums in no way. A few thousand patterns are soon known by heart.
+        """
+        grid, end = np.split(array, [self.bars * self.steps_per_bar])
+        if self.rotate:
+            quarters = len(grid) // self.steps_per_quarter
+            grid = np.roll(grid, self.steps_per_quarter * int(rng.integers(quarters)))
+        place = np.arange(len(REDUCED), dtype=np.uint16)
+        if self.swap_classes:
+            for group in SWAPPED_CLASSES:
+                place[list(group)] = rng.permutation(group)
+        heard = rng.random(len(REDUCED)) >= self.drop_class_prob
+        hits = (grid[:, None] >> np.arange(len(REDUCED), dtype=np.uint16)) & heard
+        return np.concatenate([(hits << place).sum(1).astype(array.dtype), end])
 
     def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """(x [B, steps] int64, lengths [B] int64)."""

@@ -26,7 +26,14 @@ from kikibouba.models.base import Batch
 POOL = 50
 """Batches whose examples are sorted by length together."""
 
-AUGMENTATION = ("transpose_range", "random_scale_factor", "augment_stroke_prob")
+AUGMENTATION = (
+    "transpose_range",
+    "rotate",
+    "swap_classes",
+    "drop_class_prob",
+    "random_scale_factor",
+    "augment_stroke_prob",
+)
 """Fields of representations that matter in training only, so that a preset may change them for a prepared
 dataset.
 """

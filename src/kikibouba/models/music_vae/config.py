@@ -80,8 +80,8 @@ PRESETS: dict[str, Preset] = dict(
         ),
         _preset(
             "drums_2bar",
-            DrumsRepresentation(),
-            _LITTLE,
+            DrumsRepresentation(rotate=True, swap_classes=True, drop_class_prob=0.15),
+            replace(_LITTLE, max_beta=0.05),
             _LITTLE_RECIPE,
             "Two-bar drum patterns, 1.9 M parameters: small enough to ship, made to reconstruct well.",
         ),
