@@ -256,7 +256,7 @@ class SketchRNN(nn.Module):
             row = rows[t]
             row[:, :2] = sample_offsets(y[:, 3:], scores[:, 3:].argmax(1), normal[t])
             row[:, 2:] = pen_states[scores[:, :3].argmax(1)]
-            if t % 16 == 15 and bool(rows[: t + 1, :, END].any(0).all()):
+            if t % 16 == 15 and _all_ended(rows[: t + 1]):
                 return rows[: t + 1]
         return rows
 
@@ -287,6 +287,11 @@ def _narrow_linear(in_features: int, out_features: int) -> Linear:
     nn.init.normal_(layer.weight, std=0.001)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def _all_ended(rows: Tensor) -> bool:
+    """Whether every drawing of rows [N, B, 5] has an end row."""
+    return bool(rows[..., END].any(0).all())
 
 
 def _start_row(like: Tensor) -> Tensor:
