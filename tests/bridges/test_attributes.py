@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kikibouba.bridges.attributes import QuantileBins, correspondences
+from kikibouba.bridges.attributes import QuantileBins, resolve
 from kikibouba.errors import KikiboubaError
 
 
@@ -36,6 +36,11 @@ def test_an_attribute_without_values_is_an_error() -> None:
         QuantileBins(np.full(3, np.nan), 4)
 
 
-def test_correspondences_follow_the_kinds() -> None:
-    assert correspondences(["drums", "sketch"]) == (("syncopation", "angularity"), ("density", "density"))
-    assert len(correspondences(["sketch", "melody", "drums"])) == 2
+def test_correspondences_are_spelled_out_by_kind() -> None:
+    rows = [["spikiness"], ["aspect", "register"]]
+    assert resolve(rows, ["drums", "sketch"]) == (("syncopation", "angularity"), ("aspect", "register"))
+    assert resolve([["density"]], ["sketch", "melody", "drums"]) == (("density", "density", "density"),)
+    with pytest.raises(KikiboubaError, match="did you mean 'density'"):
+        resolve([["densty"]], ["sketch", "melody"])
+    with pytest.raises(KikiboubaError, match="says nothing about sound"):
+        resolve([["density"]], ["sketch", "sound"])

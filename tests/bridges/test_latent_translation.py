@@ -184,7 +184,7 @@ def test_three_domains_take_turns_as_partners() -> None:
         ({"domains": ("a", "a")}, "two or more different"),
         ({"z_sizes": (4, 5, 6)}, "one per domain"),
         ({"adaptor_size": 0}, "adaptor_size > 0"),
-        ({"attributes": (("x",),)}, "must name one for each"),
+        ({"attributes": (("x", "y", "z"),)}, "must name one for each"),
     ],
 )
 def test_parts_of_a_configuration_must_fit(change: dict, message: str) -> None:

@@ -43,6 +43,7 @@ class Sequences:
         self.arrays = [rng.integers(0, 9, size=n).astype(np.uint8) for n in rng.integers(1, 6, size=count)]
         self.lengths = np.array([len(a) for a in self.arrays])
 
+    kind = "sequence"
     representation = property(lambda self: self)
 
     def split(self, name: str) -> "Sequences":

@@ -26,7 +26,7 @@ class ToyDomain:
         mu[:, :informative] = (bent @ self.rotation) * self.scales
         sigma[:, :informative] = self.noise * self.scales
         attributes = {name: factors[:, i] for i, name in enumerate(self.names)}
-        return Posteriors(self.name, f"hash of {self.name}", mu, sigma, attributes)
+        return Posteriors(self.name, "toy", f"hash of {self.name}", mu, sigma, attributes)
 
     def attributes(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """Read the attributes off latents [n, size]: what decoding and measuring does with real bases."""

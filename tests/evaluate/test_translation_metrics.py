@@ -32,7 +32,7 @@ def cloud(name: str, seed: int, count: int = 800, dead: int = 3) -> Posteriors:
     rng = np.random.default_rng(seed)
     mu = np.concatenate([rng.standard_normal((count, 5)), np.zeros((count, dead))], axis=1).astype(np.float32)
     sigma = np.concatenate([np.full((count, 5), 0.1), np.ones((count, dead))], axis=1).astype(np.float32)
-    return Posteriors(name, "", mu, sigma, {"x" if name == "a" else "y": mu[:, 0]})
+    return Posteriors(name, "toy", "", mu, sigma, {"x" if name == "a" else "y": mu[:, 0]})
 
 
 A, B = cloud("a", 1), cloud("b", 2)

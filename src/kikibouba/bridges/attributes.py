@@ -9,22 +9,42 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kikibouba.errors import KikiboubaError
+from kikibouba.errors import KikiboubaError, did_you_mean
 
-CORRESPONDENCES = (
-    {"sketch": "angularity", "melody": "jaggedness", "drums": "syncopation"},
-    {"sketch": "density", "melody": "density", "drums": "density"},
-)
-"""Spiky ↔ jagged ↔ syncopated, and busy ↔ busy ↔ busy: representation kind → its attribute."""
+CORRESPONDENCES = {
+    "spikiness": {"sketch": "angularity", "melody": "jaggedness", "drums": "syncopation"},
+    "density": {"sketch": "density", "melody": "density", "drums": "density"},
+}
+"""What people agree on: its name → kind of representation → the attribute that measures it there."""
 
 
-def correspondences(kinds: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The attributes that correspond between representations of these kinds, as `ModelConfig.attributes`.
+def resolve(attributes: Sequence[Sequence[str]], kinds: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """`ModelConfig.attributes` with every row spelled out: one attribute name per domain.
 
-    >>> correspondences(["sketch", "melody"])
-    (('angularity', 'jaggedness'), ('density', 'density'))
+    Args:
+        attributes: rows of one name per domain, kept as they are, or of a single one of `CORRESPONDENCES`.
+        kinds: of the domains' representations.
+
+    Raises:
+        KikiboubaError: unknown correspondence, or one that says nothing about a kind.
+
+    >>> resolve([["spikiness"], ["aspect", "register"]], ["sketch", "melody"])
+    (('angularity', 'jaggedness'), ('aspect', 'register'))
     """
-    return tuple(tuple(row[kind] for kind in kinds) for row in CORRESPONDENCES if set(kinds) <= set(row))
+    rows = []
+    for row in attributes:
+        if len(row) == 1:
+            if row[0] not in CORRESPONDENCES:
+                hint = did_you_mean(row[0], CORRESPONDENCES)
+                raise KikiboubaError(f"nothing is known to correspond as {row[0]!r}{hint}")
+            measures = CORRESPONDENCES[row[0]]
+            if missing := sorted(set(kinds) - set(measures)):
+                raise KikiboubaError(
+                    f"{row[0]!r} says nothing about {missing[0]}: name one attribute per domain"
+                )
+            row = [measures[kind] for kind in kinds]
+        rows.append(tuple(row))
+    return tuple(rows)
 
 
 class QuantileBins:

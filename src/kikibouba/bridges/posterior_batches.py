@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from kikibouba.bridges.attributes import QuantileBins
+from kikibouba.bridges.attributes import QuantileBins, resolve
 from kikibouba.bridges.latent_translation.config import ModelConfig
 from kikibouba.bridges.latent_translation.model import LatentTranslation, TranslationBatch
 from kikibouba.bridges.posteriors import Posteriors, weights_hash
@@ -98,8 +98,8 @@ def assemble(
     """A bridge fitted to its bases (latent sizes, hashes, statistics; weights untrained), and its batches.
 
     Args:
-        config: its `domains` are replaced by the bases' names, sizes and hashes.
-        train, valid: posteriors of every domain, in one order; attributes as `config.attributes` names them.
+        config: its domains become the bases' names, sizes and hashes, and its `attributes` are spelled out.
+        train, valid: posteriors of every domain, in one order.
         seed: of initial weights, label ties and batches.
     """
     config = dataclasses.replace(
@@ -107,6 +107,7 @@ def assemble(
         domains=tuple(p.domain for p in train),
         z_sizes=tuple(p.mu.shape[1] for p in train),
         base_hashes=tuple(p.base_hash for p in train),
+        attributes=resolve(config.attributes, [p.kind for p in train]),
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -36,6 +36,8 @@ class Posteriors:
 
     domain: str
     """Name of the base."""
+    kind: str
+    """Of its representation: "melody", "drums" or "sketch"."""
     base_hash: str
     mu: np.ndarray
     """[N, Z] float32, possibly memory-mapped"""
@@ -108,7 +110,7 @@ def encode_dataset(
         path.stem.removeprefix("attribute_"): np.load(path) for path in folder.glob("attribute_*.npy")
     }
     mu, sigma = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("mu", "sigma"))
-    return Posteriors(domain, base_hash, mu, sigma, attributes)
+    return Posteriors(domain, dataset.representation.kind, base_hash, mu, sigma, attributes)
 
 
 def _write(

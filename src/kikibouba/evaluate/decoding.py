@@ -32,7 +32,7 @@ class Base(NamedTuple):
     def decode(self, z: np.ndarray, batch_size: int = 256) -> list[np.ndarray]:
         """Latents [n, Z] → n examples, decoded greedily (temperature 0)."""
         arrays: list[np.ndarray] = []
-        for chunk in torch.from_numpy(z).split(batch_size):
+        for chunk in torch.tensor(z).split(batch_size):
             x, lengths = self.module.eval().decode(chunk.to(self.device), temperature=0.0)
             arrays += self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
         return arrays

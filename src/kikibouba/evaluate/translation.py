@@ -18,6 +18,9 @@ from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.rank_correlation import spearman
 from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstein
 
+ENOUGH = 1_000
+"""Points of a cloud, for measures that compare clouds or neighbours."""
+
 
 @torch.no_grad()
 def translated(bridge: LatentTranslation, z: np.ndarray, source: str, target: str) -> np.ndarray:
@@ -40,40 +43,55 @@ def cycle_consistency(bridge: LatentTranslation, source: Posteriors, target: str
     return F.cosine_similarity(a, b).mean().item()
 
 
+def likeness(z: np.ndarray, real: Posteriors, seed: int = 0, means: bool = False) -> float:
+    """Sliced Wasserstein distance of latents to real ones, over that between two halves of the real ones.
+
+    1 = this measure cannot tell them apart. All three clouds have the same number of points, at most 1,000
+    (with more the ratio would grow, as two halves of one cloud come ever closer). Distances are in
+    informative units, over 1,024 random directions.
+
+    Args:
+        z: [n, Z] in random order.
+        real: of the same base.
+        means: the real ones are posterior means instead of posterior samples.
+    """
+    rng = np.random.default_rng([seed, 1])
+    n = min(len(z), len(real) // 2, ENOUGH)
+    chosen = rng.permutation(len(real))[: 2 * n]
+    native = real.mu[chosen] if means else real.sample(chosen, rng)
+    cloud, halves = (torch.from_numpy(informative_units(v, real)) for v in (z[:n], native))
+    directions = random_directions(cloud.shape[1], 1_024, torch.Generator().manual_seed(seed))
+    to_each = [sliced_wasserstein(cloud, half, directions) for half in halves.split(n)]
+    return (sum(to_each) / 2 / sliced_wasserstein(halves[:n], halves[n:], directions)).item()
+
+
 def realism(
     bridge: LatentTranslation, source: Posteriors, target: Posteriors, seed: int = 0, means: bool = False
 ) -> float:
-    """Sliced Wasserstein distance of translated to real latents, over that between two halves of real ones.
-
-    1 = this measure cannot tell them from real ones. All three clouds have the same number of points: half
-    the target's items, at most 1,000 (with more the ratio would grow, as two halves of one cloud come ever
-    closer). Distances are in the target's informative units, over 1,024 random directions.
+    """`likeness` of translated latents to real ones of the target.
 
     Args:
-        means: compare clouds of posterior means, translated and real, instead of posterior samples.
+        means: translate posterior means and compare with posterior means, instead of samples with samples.
     """
-    rng = np.random.default_rng(seed)
-    n = min(len(target) // 2, len(source), 1_000)
-    real, ours = rng.permutation(len(target))[: 2 * n], rng.permutation(len(source))[:n]
-    z, native = (
-        (source.mu[ours], target.mu[real]) if means else (source.sample(ours, rng), target.sample(real, rng))
-    )
-    arrived = translated(bridge, z, source.domain, target.domain)
-    cloud, real_cloud = (torch.from_numpy(informative_units(v, target)) for v in (arrived, native))
-    directions = random_directions(cloud.shape[1], 1_024, torch.Generator().manual_seed(seed))
-    one, other = real_cloud[:n], real_cloud[n:]
-    distance = (sliced_wasserstein(cloud, one, directions) + sliced_wasserstein(cloud, other, directions)) / 2
-    return (distance / sliced_wasserstein(one, other, directions)).item()
+    z = _some(source, seed, means)
+    return likeness(translated(bridge, z, source.domain, target.domain), target, seed, means)
+
+
+def _some(posteriors: Posteriors, seed: int, means: bool = False) -> np.ndarray:
+    """Latents of at most 1,000 items chosen at random. [n, Z]"""
+    rng = np.random.default_rng([seed, 0])
+    chosen = rng.permutation(len(posteriors))[:ENOUGH]
+    return posteriors.mu[chosen] if means else posteriors.sample(chosen, rng)
 
 
 def locality(
     bridge: LatentTranslation, source: Posteriors, target: Posteriors, neighbours: int = 10
 ) -> float:
-    """Share of the nearest neighbours of an item, among the first 1,000, that are still so when translated.
+    """Share of the nearest neighbours of an item, among 1,000, that are still so when translated.
 
     Chance is neighbours / (items - 1).
     """
-    mu = source.mu[:1_000]
+    mu = _some(source, seed=0, means=True)
     before = informative_units(mu, source)
     after = informative_units(translated(bridge, mu, source.domain, target.domain), target)
     sets = [_nearest(points, neighbours) for points in (before, after)]
@@ -113,6 +131,7 @@ def evaluate_translation(
     bridge: LatentTranslation,
     bases: Mapping[str, Base],
     posteriors: Mapping[str, Posteriors],
+    training: Mapping[str, Posteriors] | None = None,
     pairs: Sequence[Sequence[str]] | None = None,
     limit: int = 500,
     seed: int = 0,
@@ -122,6 +141,9 @@ def evaluate_translation(
     Args:
         bases: by domain; with none, attributes are not measured (nothing is decoded).
         posteriors: by domain, of a held-out split.
+        training: by domain, of what the bridge learnt from, the best it can know of what is real. With it,
+            `realism` takes real latents from there; `realism held-out` takes them from `posteriors`, whose
+            few files may lie elsewhere, and `realism held-out floor` says how far training latents are.
         pairs: rows of one attribute per domain, in the bridge's order; by default its own. To compare an
             unsupervised bridge, which has none, give those of another.
         limit: items decoded per direction.
@@ -133,12 +155,16 @@ def evaluate_translation(
     figures: dict[str, float] = {}
     for i, j in permutations(range(len(names)), 2):
         source, target = posteriors[names[i]], posteriors[names[j]]
+        real = target if training is None else training[names[j]]
         found = {
             "cycle": cycle_consistency(bridge, source, target.domain),
-            "realism": realism(bridge, source, target, seed),
-            "realism of means": realism(bridge, source, target, seed, means=True),
             "locality": locality(bridge, source, target),
+            "realism": realism(bridge, source, real, seed),
+            "realism of means": realism(bridge, source, real, seed, means=True),
         }
+        if training is not None:
+            found["realism held-out"] = realism(bridge, source, target, seed)
+            found["realism held-out floor"] = likeness(_some(real, seed), target, seed)
         if names[j] in bases:
             rows = [(row[i], row[j]) for row in pairs]
             found |= attribute_transfer(bridge, source, target.domain, bases[names[j]], rows, limit)

@@ -16,7 +16,8 @@ class ModelConfig:
     base_hashes: tuple[str, ...] = ()
     """Weights hash of each base this bridge was trained on; training fills it in."""
     attributes: tuple[tuple[str, ...], ...] = ()
-    """What should correspond: rows of one attribute name per domain. () = unsupervised."""
+    """What should correspond, a row each: one attribute name per domain, or a name from `CORRESPONDENCES`
+    (spikiness, density), which training spells out. () = unsupervised."""
     num_bins: int = 8
     """Quantile bins (classes) per attribute."""
 
@@ -69,15 +70,15 @@ PRESETS = {
             representation=None,
             model=ModelConfig(label_share=0.0, classifier_weight=0.0),
             train=_TRAIN,
-            description="sketch ↔ melody, aligned as distributions only (no labels)",
+            description="any two models, aligned as distributions only (no labels)",
         ),
         Preset(
             name="translation_attributes",
             family="latent_translation",
             representation=None,
-            model=ModelConfig(attributes=(("angularity", "jaggedness"), ("density", "density"))),
+            model=ModelConfig(attributes=(("spikiness",), ("density",))),
             train=_TRAIN,
-            description="sketch ↔ melody: spiky ↔ jagged, dense ↔ busy",
+            description="any two models: spiky ↔ jagged ↔ syncopated, dense ↔ busy",
         ),
     )
 }

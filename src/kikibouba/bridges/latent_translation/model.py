@@ -110,7 +110,7 @@ class LatentTranslation(nn.Module):
             parts["ce"], parts["accuracy"] = self._classification(shared, batch.labels, generator)
             loss = loss + c.classifier_weight * parts["ce"]
         if c.cycle_weight or c.realism_weight:
-            parts["cycle"], parts["realism"] = self._there_and_back(x, shared, pairs, generator)
+            parts["cycle"], parts["realism"] = self._there_and_back(x, shared, batch.labels, pairs, generator)
             loss = loss + c.cycle_weight * parts["cycle"] + c.realism_weight * parts["realism"]
         return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
 
@@ -144,20 +144,29 @@ class LatentTranslation(nn.Module):
         pairs: Iterable[tuple[int, int]],
         generator: torch.Generator | None,
     ) -> Tensor:
-        """Distance between the domains' clouds of z' samples, each point extended by its one-hot labels.
+        """Distance between the domains' clouds of z' samples."""
+        clouds = [(q.sample(generator), labels[:, k]) for k, q in enumerate(shared)]
+        unordered = sorted({(min(pair), max(pair)) for pair in pairs})
+        return _mean(self._apart(*clouds[i], *clouds[j], generator) for i, j in unordered)
+
+    def _apart(
+        self, a: Tensor, labels_a: Tensor, b: Tensor, labels_b: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """Sliced Wasserstein distance between clouds a and b [B, D] of points extended by their labels.
 
         Clouds of bare positions may coincide with the labels shuffled; extended clouds coincide only if every
-        label lies where it lies in the other domain.
+        label lies in one where it lies in the other. Labels [B, attributes] become one-hot columns, scaled to
+        have label_share times the spread of all positions together.
         """
         c = self.config
-        clouds = [q.sample(generator) for q in shared]
         if c.label_share and c.attributes:
-            # One-hot columns are few beside d: this scale gives them label_share times the positions' pull.
-            scale = c.label_share * (c.shared_size / len(c.attributes)) ** 0.5
-            one_hot = [scale * _one_hot(labels[:, k], c.num_bins) for k in range(len(clouds))]
-            clouds = [torch.cat(pair, dim=-1) for pair in zip(clouds, one_hot, strict=True)]
-        directions = self._directions(clouds[0], generator)
-        return _mean(sliced_wasserstein(clouds[i], clouds[j], directions) for i, j in pairs)
+            scale = c.label_share * (b.detach().var(dim=0).sum() / len(c.attributes)).sqrt()
+            a, b = (
+                torch.cat([points, scale * _one_hot(labels, c.num_bins)], dim=-1)
+                for points, labels in ((a, labels_a), (b, labels_b))
+            )
+        directions = random_directions(a.shape[-1], c.num_projections, generator, a.device)
+        return sliced_wasserstein(a, b, directions)
 
     def _classification(
         self, shared: Sequence[Normal], labels: Tensor, generator: torch.Generator | None
@@ -176,6 +185,7 @@ class LatentTranslation(nn.Module):
         self,
         x: Sequence[Tensor],
         shared: Sequence[Normal],
+        labels: Tensor,
         pairs: Iterable[tuple[int, int]],
         generator: torch.Generator | None,
     ) -> tuple[Tensor, Tensor]:
@@ -185,12 +195,10 @@ class LatentTranslation(nn.Module):
             there = self._decode(shared[source].mu, target)
             back = self._decode(self._encode(there, target).mu, source)
             cycle.append(self.domain(source).distance(back, x[source]))
-            arrived, native = self.domain(target).weigh(there), self.domain(target).weigh(x[target])
-            realism.append(sliced_wasserstein(arrived, native, self._directions(native, generator)))
+            arrived = self.domain(target).weigh(there), labels[:, source]
+            native = self.domain(target).weigh(x[target]), labels[:, target]
+            realism.append(self._apart(*arrived, *native, generator))
         return _mean(cycle), _mean(realism)
-
-    def _directions(self, cloud: Tensor, generator: torch.Generator | None) -> Tensor:
-        return random_directions(cloud.shape[-1], self.config.num_projections, generator, cloud.device)
 
 
 def _kl(q: Normal) -> Tensor:
@@ -217,7 +225,7 @@ def _check(config: ModelConfig) -> None:
     if not config.adaptor_size and len(set(sizes)) > 1:
         raise KikiboubaError(f"z_sizes {list(sizes)} differ: set adaptor_size > 0, which lets them")
     for row in config.attributes:
-        if len(row) != len(names):
+        if len(row) not in (1, len(names)):
             raise KikiboubaError(f"attributes {list(row)} must name one for each of {list(names)}")
 
 
