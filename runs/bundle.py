@@ -9,8 +9,10 @@ import json
 import sys
 from pathlib import Path
 
+from kikibouba.data.store import Dataset
 from kikibouba.evaluation import evaluate
 from kikibouba.train.checkpoint import load_checkpoint, model_card, save_checkpoint
+from kikibouba.training import fit_prior
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = ROOT / "src/kikibouba/weights"
@@ -64,6 +66,8 @@ def bundle(name: str) -> None:
     weaknesses = TRANSLATOR_WEAKNESSES if is_translator(name) else WEAKNESSES[name]
     # The figures must be those of the file as it is shipped, so it is written before it is measured.
     save_checkpoint(target, module, preset, run, "", dtype="fp16")
+    if not is_translator(name):
+        fit_prior(target, Dataset.open(DATASETS[name]))
     figures = evaluate(target, [DATASETS[base] for base in bases], "test", limit=None)
     metrics = {"test": figures, "training": run}
     text = model_card(

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from kikibouba.bridges.fitted_prior import FittedPrior
 from kikibouba.config import Preset
 from kikibouba.data.artifacts import Artifact
 from kikibouba.errors import KikiboubaError
@@ -20,6 +21,7 @@ BATCH = 256
 """Examples that pass through a model together."""
 
 Mode = Literal["slerp", "lerp"]
+Prior = Literal["fitted", "standard"]
 
 
 class Posterior(NamedTuple):
@@ -34,9 +36,17 @@ class Posterior(NamedTuple):
 class Model:
     """A trained model of one kind of content: the network, and what its arrays mean."""
 
-    def __init__(self, preset: Preset, module: Any, name: str, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        preset: Preset,
+        module: Any,
+        name: str,
+        device: str = "cpu",
+        fitted_prior: FittedPrior | None = None,
+    ) -> None:
         """`module` is a `LatentModel` in eval mode on `device`; `name` is how the user knows it."""
         self.preset, self.module, self.name, self.device = preset, module, name, device
+        self.fitted_prior = fitted_prior
         self.representation = preset.representation
 
     @property
@@ -103,12 +113,26 @@ class Model:
         x, lengths = self.module.decode(torch.from_numpy(z).to(self.device), temperature, generator)
         return self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
 
-    def sample(self, n: int = 1, temperature: float = 0.5, seed: int = 0) -> list[Artifact]:
-        """n new artifacts: z ~ N(0, 1), decoded."""
+    def sample(
+        self, n: int = 1, temperature: float = 0.5, seed: int = 0, prior: Prior = "fitted"
+    ) -> list[Artifact]:
+        """n new artifacts, decoded from random z.
+
+        Args:
+            n: how many.
+            temperature: of decoding; see `decode`.
+            seed: of z and of decoding.
+            prior: "fitted" draws z where the training examples lie (see `FittedPrior`) if the model knows that;
+                "standard" from N(0, 1), as the originals do.
+        """
         if n < 1:
             raise KikiboubaError(f"cannot make {n} samples; ask for 1 or more")
         check_seed(seed)
-        z = np.random.default_rng([seed, 1]).standard_normal((n, self.z_size), dtype=np.float32)
+        rng = np.random.default_rng([seed, 1])
+        if prior == "fitted" and self.fitted_prior is not None:
+            z = self.fitted_prior.sample(n, rng)
+        else:
+            z = rng.standard_normal((n, self.z_size), dtype=np.float32)
         return self.decode(z, temperature, seed)
 
     def reconstruct(self, source: Source, temperature: float = 0.0, seed: int = 0) -> Artifact:

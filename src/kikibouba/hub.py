@@ -102,6 +102,7 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
         KikiboubaError: unknown name (says the nearest), damaged folder, a translator whose base was
             trained again.
     """
+    from kikibouba.bridges.fitted_prior import load_prior
     from kikibouba.bridges.posterior_batches import check_base
     from kikibouba.generate import Model
     from kikibouba.train.checkpoint import load_checkpoint
@@ -112,7 +113,7 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
     folder = locate(name_or_dir)
     preset, module = load_checkpoint(folder, device)
     if preset.representation is not None:
-        return Model(preset, module, folder.name, device)
+        return Model(preset, module, folder.name, device, load_prior(folder, module.z_size))
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:
         base = load(locate(domain, near=folder), device)

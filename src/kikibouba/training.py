@@ -1,14 +1,17 @@
 """From a preset and prepared data to a trained model or translator: what `kikibouba train` calls."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from kikibouba import hub
 from kikibouba.bridges.attributes import resolve
+from kikibouba.bridges.fitted_prior import FittedPrior
 from kikibouba.bridges.posterior_batches import assemble
 from kikibouba.bridges.posteriors import Posteriors, encode_dataset
 from kikibouba.config import Preset
@@ -22,6 +25,9 @@ from kikibouba.train.loop import fit
 
 TRAIN_POSTERIORS, VALID_POSTERIORS = 50_000, 5_000
 """Most examples of each base that a translator learns from and is checked on."""
+
+PRIOR_EXAMPLES = 5_000
+"""Most examples that the prior is fitted to."""
 
 MEANING = ("pitch_classes", "min_pitch", "keep_first_offset")
 """Settings of a representation that change what its numbers mean."""
@@ -58,7 +64,19 @@ def train_model(
     module = build_module(preset, seed)
     if start_from is not None:
         copy_weights(start_from, module)
-    return fit(module, batches, preset.train, out, preset=preset, **options)
+    metrics = fit(module, batches, preset.train, out, preset=preset, **options)
+    if os.environ.get("RANK", "0") == "0":
+        fit_prior(out, dataset)
+    return metrics
+
+
+def fit_prior(folder: str | Path, dataset: Dataset) -> None:
+    """Note beside a trained model where the latent vectors of its training examples lie; see `FittedPrior`."""
+    model = hub.load_model(folder)
+    if model.z_size:
+        examples = dataset.split("train")
+        chosen = np.random.default_rng(0).permutation(len(examples))[:PRIOR_EXAMPLES]
+        FittedPrior.fit(*model.encode([examples[i] for i in np.sort(chosen)])).save(Path(folder))
 
 
 def copy_weights(source: str | Path, module: nn.Module) -> None:

@@ -16,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, "folder, or file (numbered if there are several)")
     add_seed(parser)
     add_temperature(parser, 0.5)
+    parser.add_argument(
+        "--prior",
+        choices=("fitted", "standard"),
+        default="fitted",
+        help="fitted: z from where the training examples lie; standard: from N(0, 1), as the originals do",
+    )
     add_device(parser)
 
 
@@ -24,5 +30,5 @@ def run(args: argparse.Namespace) -> None:
     from kikibouba.hub import load_model
 
     model = load_model(args.model, args.device)
-    artifacts = model.sample(args.n, args.temperature, args.seed)
+    artifacts = model.sample(args.n, args.temperature, args.seed, args.prior)
     write_all(artifacts, args.out, [f"{model.name}-{number}" for number in numbered(args.n)], args.also)
