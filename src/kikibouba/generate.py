@@ -122,8 +122,8 @@ class Model:
             n: how many.
             temperature: of decoding; see `decode`.
             seed: of z and of decoding.
-            prior: "fitted" draws z where the training examples lie (see `FittedPrior`) if the model knows that;
-                "standard" from N(0, 1), as the originals do.
+            prior: "fitted" draws z where the training examples lie (see `FittedPrior`), if the model knows
+                that; "standard" from N(0, 1), as the originals do.
         """
         if n < 1:
             raise KikiboubaError(f"cannot make {n} samples; ask for 1 or more")

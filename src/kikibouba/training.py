@@ -71,7 +71,7 @@ def train_model(
 
 
 def fit_prior(folder: str | Path, dataset: Dataset) -> None:
-    """Note beside a trained model where the latent vectors of its training examples lie; see `FittedPrior`."""
+    """Note beside a model where the latent vectors of its training examples lie; see `FittedPrior`."""
     model = hub.load_model(folder)
     if model.z_size:
         examples = dataset.split("train")
