@@ -182,19 +182,18 @@ def test_free_bits_cost_nothing(batch, free_bits):
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_learns_four_drum_patterns_by_heart(precision):
+def test_learns_to_tell_four_patterns_apart_by_their_z(precision):
     torch.manual_seed(0)
-    config = ModelConfig(z_size=8, enc_rnn_size=(32,), dec_rnn_size=(32,), max_beta=0.0)
+    config = ModelConfig(z_size=8, enc_rnn_size=(32,), dec_rnn_size=(32,), max_beta=0.0, latent_init="clear")
     model = build(config, DrumsRepresentation())
-    g = generator(0)
-    x = torch.randint(512, (4, 32), generator=g)
+    x = torch.tensor([5, 100, 300, 511])[:, None].repeat(1, 32)
     batch = Batch(x, torch.full((4,), 32))
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for step in range(150):
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    for step in range(100):
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            parts = model.loss(batch, step, g)
+            parts = model.loss(batch, step, generator(step))
         parts["loss"].backward()
         optimizer.step()
-    assert parts["accuracy"] > 0.95
-    assert (model.decode(model.encode(*batch).mu, 0.0)[0] == x).float().mean() > 0.9
+    assert parts["accuracy"] == 1.0
+    assert torch.equal(model.decode(model.encode(*batch).mu, 0.0)[0], x)

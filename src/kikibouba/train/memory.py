@@ -10,7 +10,7 @@ def keep_freed_memory() -> None:
     """Make the C library keep large freed blocks for the next step instead of returning them to the system.
 
     Every step allocates and frees the same few hundred megabytes. By default glibc returns each large block,
-    and the kernel clears it anew, page by page, when it is asked for again: a fifth of the time of a bf16 step
+    and the kernel clears it anew, page by page, when it is needed again: a fifth of the time of a bf16 step
     on a CPU. The process then keeps its peak memory until it ends. Does nothing under other C libraries.
     """
     if not sys.platform.startswith("linux"):
