@@ -1,8 +1,9 @@
 """Where a model's latent vectors really lie: one normal distribution fitted to its aggregate posterior.
 
-A VAE is sampled from N(0, 1), as if training had filled exactly that. It never does: some directions stay empty,
-and what is decoded from there is noise. A full-covariance normal fitted afterwards costs one pass over the data
-and samples where examples are ("ex-post density estimation", Ghosh et al. 2020, arXiv:1903.12436).
+A VAE is sampled from N(0, 1), as if training had filled exactly that. It never does: some directions stay
+empty, and what is decoded from there is noise. A full-covariance normal fitted afterwards costs one pass
+over the data and samples where examples are ("ex-post density estimation", Ghosh et al. 2020,
+arXiv:1903.12436).
 """
 
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class FittedPrior:
 
     @classmethod
     def fit(cls, mu: np.ndarray, sigma: np.ndarray) -> "FittedPrior":
-        """The normal with the moments of the mixture of posteriors N(mu, sigma²), [n, Z] each, n at least 2."""
+        """The normal with the moments of the mixture of posteriors N(mu, sigma²), [n, Z] each, n >= 2."""
         mean = mu.mean(0, dtype=np.float64)
         centred = mu - mean
         covariance = centred.T @ centred / len(mu) + np.diag(np.square(sigma, dtype=np.float64).mean(0))
