@@ -22,15 +22,14 @@ DATASETS = {
     "sketch": "datasets/sketch",
 }
 CREDITS = {
-    "mel_2bar": "POP909 (MIT, Wang et al. 2020; beat-aligned copy), Ryan's Mammoth Collection and O'Neill's Music of "
-    "Ireland (public domain; ABC by volunteers, through music21's corpus)",
+    "mel_2bar": "POP909 (MIT, Wang et al. 2020; beat-aligned copy), Ryan's Mammoth Collection and O'Neill's "
+    "Music of Ireland (public domain; ABC by volunteers, through music21's corpus)",
     "drums_2bar": "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)",
     "sketch": "Quick, Draw! dataset by Google (CC BY 4.0): 20 categories of about 800 drawings, 344 of 25",
 }
 WEAKNESSES = {
     "mel_2bar": [
-        "Trained for under two hours on two CPU cores: reconstruction is good, free samples wander more than the "
-        "original's.",
+        "Trained for about an hour on one CPU core: reconstruction is good, free samples wander.",
         "Knows pop piano (accompaniment too) and fiddle tunes, in 4/4 only.",
     ],
     "drums_2bar": [
@@ -38,8 +37,8 @@ WEAKNESSES = {
         "Hits lie on the grid and have one loudness.",
     ],
     "sketch": [
-        "Trained for about an hour on CPU on 18,600 drawings (the original: 50,000 steps and more on 70,000 of one "
-        "class): reconstructions keep size, density and gesture rather than what is drawn.",
+        "Trained for about an hour on one CPU core on 18,600 drawings (the original: 50,000 steps and more, on "
+        "70,000 of one class): reconstructions keep gesture and proportions better than what is drawn.",
         "At most 130 points; long drawings are simplified first.",
     ],
 }

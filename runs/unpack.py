@@ -54,7 +54,7 @@ def unpack_midi(data: Path, out: Path, archives: dict[str, str]) -> None:
 
 
 def unpack_sketches(data: Path, out: Path) -> None:
-    """QuickDraw: 20 categories as .npz (which carry their splits) and 344 categories as one .ndjson a split."""
+    """QuickDraw: 20 categories as .npz (which carry their splits), 344 as one .ndjson a split."""
     (out / "quickdraw").mkdir(parents=True, exist_ok=True)
     (out / "quickdraw345").mkdir(parents=True, exist_ok=True)
     for path in sorted((data / "sketches/quickdraw").glob("*.npz")):
