@@ -204,7 +204,9 @@ def test_augmentation_keeps_the_rhythm_of_each_class_but_for_who_plays_it():
         assert sorted(len(steps) for steps in by_class) == [0] * 7 + [2, 3]
         hats = next(c for c in (2, 3, 8) if len(by_class[c]) == 3)
         toms = next(c for c in (4, 5, 6) if len(by_class[c]) == 2)
-        start = next(s for s in range(0, 32, 4) if set((np.array([0, 3, 10]) + s) % 32) == set(by_class[hats]))
+        start = next(
+            s for s in range(0, 32, 4) if set((np.array([0, 3, 10]) + s) % 32) == set(by_class[hats])
+        )
         assert set((np.array([4, 20]) + start) % 32) == set(by_class[toms])
         seen.add((hats, toms, start))
     assert len(seen) > 20

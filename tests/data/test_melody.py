@@ -308,6 +308,7 @@ def test_artifact_is_the_same_melody(tmp_path: Path) -> None:
 
 def test_attributes_of_known_melodies() -> None:
     scale = labels(*[41, 0, 42, 0] * 8)
+    thirds = labels(*[41, 0, 45, 0] * 8)
     jumps = labels(*[41, 0, 53, 0] * 8)
     plucked = labels(*[41, 1, 42, 1] * 8)
     rising = labels(*[label for step in range(16) for label in (41 + step, 0)])
@@ -316,6 +317,9 @@ def test_attributes_of_known_melodies() -> None:
     measures = TWO_BARS.attributes(np.array(row) for row in (scale, jumps, plucked, rising, empty, single))
     assert set(measures) == {"jaggedness", "density", "register", "contour"}
     assert np.allclose(measures["jaggedness"], np.array([1 / 12, 2, 1 / 12 + 0.25, 1 / 12, 0, 0]) / 2.25)
+    assert TWO_BARS.attributes([np.array(thirds)])["jaggedness"][0] == pytest.approx(
+        4 / 12 / 2.25
+    )  # no leaps
     assert np.allclose(measures["density"], [0.5, 0.5, 0.5, 0.5, 0, 1 / 32])
     assert np.allclose(measures["register"], [60.5, 66, 60.5, 67.5, 64.5, 60])
     assert measures["contour"][3] == pytest.approx(np.arange(16).std())  # rises evenly: the correlation is 1

@@ -219,15 +219,14 @@ class DrumsRepresentation:
         if usable.any():
             return replace(piece, notes=notes[usable])
         if not drums.any():
-            raise KikiboubaError(
-                "none of its notes are drums (channel 10)" if len(notes) else "it has no notes"
-            )
+            raise KikiboubaError("none of its notes are drums (channel 10)")
         raise KikiboubaError(f"none of its drums is in the table {self.pitch_classes!r}")
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A random variation, by `rotate`, `swap_classes` and `drop_class_prob`.
 
-        All are off by default: the original varies drums in no way. A few thousand patterns are soon known by heart.
+        All are off by default: the original varies drums in no way. A few thousand patterns are soon known
+        by heart.
         """
         grid, end = np.split(array, [self.bars * self.steps_per_bar])
         if self.rotate:

@@ -197,7 +197,7 @@ class MelodyRepresentation:
         if usable.any():
             return replace(piece, notes=notes if usable.all() else notes[usable])
         if not pitched.any():
-            raise KikiboubaError("all its notes are drums" if len(notes) else "it has no notes")
+            raise KikiboubaError("all its notes are drums")
         if not program.any():
             found = ", ".join(map(str, np.unique(notes["program"][pitched]).tolist()))
             raise KikiboubaError(f"its programs ({found}) are not among valid_programs; none would allow all")

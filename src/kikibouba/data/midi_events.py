@@ -9,7 +9,6 @@ notes depends on (see `midi.py`).
 """
 
 import struct
-from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +95,7 @@ def decode(data: bytes) -> tuple[Header, Events]:
             )
         if kind == b"MTrk":
             first.append(len(chain))
+            following[position] = 0  # stops the chain at the end of the track
             _follow(data, following.data, start, position, chain)
     return header, _gather(data, octets, delta_length, chain, first)
 
@@ -151,9 +151,7 @@ def _follow(data: bytes, following: memoryview, start: int, end: int, chain: lis
             while after := following[position]:
                 chain.append(position)
                 position = after
-        if position >= end:  # that loop looks at no end: cut off what it took for events in the next chunk
-            del chain[bisect_left(chain, end, before) :]
-            position = int(following[chain[-1]])
+        if position >= end:
             break
         chain.append(position)
         position, one_data_byte = _step(data, position, one_data_byte)

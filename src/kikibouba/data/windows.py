@@ -126,21 +126,23 @@ def quantize_in_four(piece: NoteSequence, steps_per_quarter: int) -> QuantizedSe
 def each_piece(sequence: NoteSequence, extract: Callable[[NoteSequence], T]) -> Iterator[T]:
     """What `extract` finds in each piece of constant tempo and meter; pieces it rejects are passed over."""
     for piece in split_on_time_changes(sequence):
-        try:
-            yield extract(piece)
-        except KikiboubaError:
-            continue
+        if len(piece.notes):
+            try:
+                yield extract(piece)
+            except KikiboubaError:
+                continue
 
 
 def check_usable(sequence: NoteSequence, extract: Callable[[NoteSequence], object]) -> None:
     """Raise the error by which `extract` rejects the piece with most notes, if it rejects all pieces."""
     error, most = KikiboubaError("it has no notes"), 0
     for piece in split_on_time_changes(sequence):
-        try:
-            extract(piece)
-        except KikiboubaError as rejection:
-            if len(piece.notes) > most:
-                error, most = rejection, len(piece.notes)
-        else:
-            return
+        if len(piece.notes):
+            try:
+                extract(piece)
+            except KikiboubaError as rejection:
+                if len(piece.notes) > most:
+                    error, most = rejection, len(piece.notes)
+            else:
+                return
     raise error
