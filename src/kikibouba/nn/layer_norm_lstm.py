@@ -250,15 +250,15 @@ class _Sequence(torch.autograd.Function):
         weights, tape = NormWeights(*rest[:4]), Tape(*rest[4:])
         d_weights = NormWeights(*(torch.zeros_like(weight) for weight in weights))
         d_outputs, d_hidden, d_memory = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
-        weight = weight_h.to(ctx.dtype)
+        d_constant, weight = torch.zeros_like(tape.gates[0]), weight_h.to(ctx.dtype)
         for t, n in reversed(list(enumerate(ctx.sizes))):
             dh = d_hidden[:n].add_(d_outputs[t, :n])
             step_mask = None if mask is None else mask[t, :n]
             da = tape.backward(t, dh, d_memory[:n], step_mask, ctx.keep, weights, d_weights)
+            d_constant[:n].add_(da)
             dh.copy_(da.to(ctx.dtype) @ weight)
         flat = tape.gates.flatten(0, 1)
         d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
-        d_constant = tape.gates.sum(0) if ctx.needs_input_grad[1] else None
         d_weight_x = flat.t() @ x.flatten(0, 1)
         d_weight_h = weight_gradient(flat, tape.hidden[:-1].flatten(0, 1), ctx.dtype)
         rest = (None, None, None, None, d_weight_x, d_weight_h, *d_weights)

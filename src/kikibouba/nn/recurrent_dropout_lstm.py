@@ -124,19 +124,20 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
         x, weight_x, weight_h, gates, hidden, memory, mask = ctx.saved_tensors
         d_outputs, d_hidden, d_memory = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
-        weight = weight_h.to(ctx.dtype)
+        d_constant, weight = torch.zeros_like(gates[0]), weight_h.to(ctx.dtype)
         for t, n in reversed(list(enumerate(ctx.sizes))):
             dh, dc, a = d_hidden[:n], d_memory[:n], gates[t, :n]
             dh.add_(d_outputs[t, :n])
             o, u = a.chunk(4, 1)[2], tanh_(memory[t + 1, :n].clone())
             dc.add_(torch.ops.aten.tanh_backward(dh * o, u))
             gates_backward(a, memory[t, :n], u.mul_(dh), dc, None if mask is None else mask[t, :n], ctx.keep)
+            d_constant[:n].add_(a)
             dh.copy_(a.to(ctx.dtype) @ weight)
         flat = gates.flatten(0, 1)
         d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
         d_weight_x = flat.t() @ x.flatten(0, 1)
         d_weight_h = weight_gradient(flat, hidden[:-1].flatten(0, 1), ctx.dtype)
-        return d_x, gates.sum(0), d_weight_x, d_weight_h, d_hidden, d_memory, None, None, None, None
+        return d_x, d_constant, d_weight_x, d_weight_h, d_hidden, d_memory, None, None, None, None
 
 
 # ------------------------------------------------------------------- shared with the layer-normalised cells
