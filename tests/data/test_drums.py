@@ -218,3 +218,10 @@ def test_augmentation_silences_classes_and_is_off_by_default():
     thinned = DrumsRepresentation(drop_class_prob=0.5).augment(pattern, np.random.default_rng(0))
     assert len(set(thinned.tolist())) == 1
     assert 0 < thinned[0] < 511
+
+
+def test_augmentation_leaves_out_hits_but_invents_none():
+    pattern = np.random.default_rng(0).integers(0, 512, 32).astype(np.uint16)
+    varied = DrumsRepresentation(drop_hit_prob=1.0).augment(pattern, np.random.default_rng(3))
+    assert (varied & ~pattern == 0).all()
+    assert 0 < np.bitwise_count(varied).sum() < np.bitwise_count(pattern).sum()

@@ -110,6 +110,8 @@ class DrumsRepresentation:
     """In training examples the toms change places, and so do the closed hat, the open hat and the ride."""
     drop_class_prob: float = 0.0
     """Probability with which each class falls silent in a training example."""
+    drop_hit_prob: float = 0.0
+    """Largest probability with which single hits are left out of a training example; drawn anew for each."""
 
     def __post_init__(self) -> None:
         if self.bars < 1 or self.steps_per_quarter < 1:
@@ -223,7 +225,7 @@ class DrumsRepresentation:
         raise KikiboubaError(f"none of its drums is in the table {self.pitch_classes!r}")
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A random variation, by `rotate`, `swap_classes` and `drop_class_prob`.
+        """A random variation, by `rotate`, `swap_classes`, `drop_class_prob` and `drop_hit_prob`.
 
         All are off by default: the original varies drums in no way. A few thousand patterns are soon known
         by heart.
@@ -237,7 +239,8 @@ class DrumsRepresentation:
             for group in SWAPPED_CLASSES:
                 place[list(group)] = rng.permutation(group)
         heard = rng.random(len(REDUCED)) >= self.drop_class_prob
-        hits = (grid[:, None] >> np.arange(len(REDUCED), dtype=np.uint16)) & heard
+        kept = rng.random((len(grid), len(REDUCED))) >= self.drop_hit_prob * rng.random()
+        hits = (grid[:, None] >> np.arange(len(REDUCED), dtype=np.uint16)) & (heard & kept)
         return np.concatenate([(hits << place).sum(1).astype(array.dtype), end])
 
     def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -31,6 +31,7 @@ AUGMENTATION = (
     "rotate",
     "swap_classes",
     "drop_class_prob",
+    "drop_hit_prob",
     "random_scale_factor",
     "augment_stroke_prob",
 )

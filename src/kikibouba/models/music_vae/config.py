@@ -80,7 +80,7 @@ PRESETS: dict[str, Preset] = dict(
         ),
         _preset(
             "drums_2bar",
-            DrumsRepresentation(rotate=True, swap_classes=True, drop_class_prob=0.15),
+            DrumsRepresentation(rotate=True, swap_classes=True, drop_class_prob=0.15, drop_hit_prob=0.3),
             replace(_LITTLE, max_beta=0.05),
             _LITTLE_RECIPE,
             "Two-bar drum patterns, 1.9 M parameters: small enough to ship, made to reconstruct well.",
