@@ -266,30 +266,44 @@ class _Sequence(torch.autograd.Function):
             dh.copy_(recurrent[t, :n].to(ctx.dtype) @ fast.h).add_(d_small @ fast.small_main)
             dv.copy_(d_small @ fast.small_h)
 
-        d_input, d_recurrent, d_small = (
-            main.normed.flatten(0, 1),
-            recurrent.flatten(0, 1),
-            small.gates.flatten(0, 1),
-        )
-        d_embed = embedding.flatten(0, 1)
-        x, before, v = x.flatten(0, 1), main.hidden[:-1].flatten(0, 1), small.hidden.flatten(0, 1)
-        batch = len(constant)
-        d_weights = Weights(
-            x=d_input.t() @ x,
-            h=weight_gradient(d_recurrent, before, ctx.dtype),
-            bias=main.gates.sum((0, 1)),
-            small_x=d_small.t() @ x,
-            small_main=weight_gradient(d_small, before, ctx.dtype),
-            small_h=weight_gradient(d_small, v[:-batch], ctx.dtype),
-            embed=weight_gradient(d_embed, v[batch:], ctx.dtype),
-            embed_bias=d_embed[:, : len(weights.embed_bias)].sum(0),
-            modulate=d_modulate,
-        )
+        d_weights = _weight_gradients(x, main, small, recurrent, embedding, d_modulate, ctx.dtype)
         d_x = None
         if ctx.needs_input_grad[0]:
             d_x = main.normed @ weights.x + small.gates @ weights.small_x
         rest = (None, None, None, None, *d_weights, *d_norm, *d_small_norm)
         return d_x, main.normed.sum(0), small.gates.sum(0), d_h, d_c, *rest
+
+
+def _weight_gradients(
+    x: Tensor,
+    main: Tape,
+    small: Tape,
+    d_recurrent: Tensor,
+    d_embedding: Tensor,
+    d_modulate: Tensor,
+    dtype: torch.dtype,
+) -> Weights:
+    """The gradients of the weights, all steps at once, from the tapes after the backward pass.
+
+    By then `main.gates` and `small.gates` hold the gradients of pre-activations and `main.normed` that of W_x x.
+    """
+    d_input, d_small, d_embed = (
+        main.normed.flatten(0, 1),
+        small.gates.flatten(0, 1),
+        d_embedding.flatten(0, 1),
+    )
+    x, before = x.flatten(0, 1), main.hidden[:-1].flatten(0, 1)
+    return Weights(
+        x=d_input.t() @ x,
+        h=weight_gradient(d_recurrent.flatten(0, 1), before, dtype),
+        bias=main.gates.sum((0, 1)),
+        small_x=d_small.t() @ x,
+        small_main=weight_gradient(d_small, before, dtype),
+        small_h=weight_gradient(d_small, small.hidden[:-1].flatten(0, 1), dtype),
+        embed=weight_gradient(d_embed, small.hidden[1:].flatten(0, 1), dtype),
+        embed_bias=d_embed[:, : d_embed.shape[1] * 8 // KINDS].sum(0),
+        modulate=d_modulate,
+    )
 
 
 def _by_role(parameters: Sequence[Tensor]) -> tuple[Weights, NormWeights, NormWeights]:
