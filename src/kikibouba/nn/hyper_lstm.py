@@ -285,7 +285,7 @@ def _weight_gradients(
 ) -> Weights:
     """The gradients of the weights, all steps at once, from the tapes after the backward pass.
 
-    By then `main.gates` and `small.gates` hold the gradients of pre-activations and `main.normed` that of W_x x.
+    `main.gates` and `small.gates` now hold the gradients of pre-activations, `main.normed` that of W_x x.
     """
     d_input, d_small, d_embed = (
         main.normed.flatten(0, 1),
