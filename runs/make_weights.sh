@@ -19,16 +19,23 @@ kikibouba prepare drums_2bar datasets/raw/drums datasets/drums
 kikibouba prepare sketch datasets/raw/sketch datasets/sketch
 
 # A MusicVAE first learns to copy, almost without a KL term, and is then drawn towards the prior.
-for job in mel_2bar:melody:4000 drums_2bar:drums:3000; do
-    name=${job%%:*}
-    warm=${job##*:}
-    data=${job#*:}
-    data=datasets/${data%:*}
-    kikibouba train "$name" --data "$data" -o "trained/${name}_warm" --steps "$warm" --device "$DEVICE" \
-        --set model.max_beta=0.05 --set model.beta_rate=0.99995 --set train.learning_rate=0.002 --set train.decay_rate=0.99992
-    kikibouba train "$name" --data "$data" -o "trained/$name" --start-from "trained/${name}_warm" \
-        --steps "$STEPS" --max-minutes "$MINUTES" --device "$DEVICE"
-done
+warm() {  # name, data, steps
+    kikibouba train "$1" --data "$2" -o "trained/$1_warm" --steps "$3" --device "$DEVICE" --set model.max_beta=0.05 \
+        --set model.beta_rate=0.99995 --set train.learning_rate=0.002 --set train.decay_rate=0.99992 $4
+}
+warm mel_2bar datasets/melody 4000 ""
+kikibouba train mel_2bar --data datasets/melody -o trained/mel_2bar --start-from trained/mel_2bar_warm \
+    --steps "$STEPS" --max-minutes "$MINUTES" --device "$DEVICE"
+
+# Drums are few, so they are varied more and more: not at all, by rotation and class, by single hits.
+STILL="--set representation.drop_hit_prob=0"
+warm drums_2bar datasets/drums 3000 "$STILL --set representation.rotate=false --set representation.swap_classes=false \
+    --set representation.drop_class_prob=0"
+kikibouba train drums_2bar --data datasets/drums -o trained/drums_2bar_main --start-from trained/drums_2bar_warm \
+    --steps 5000 --device "$DEVICE" $STILL
+kikibouba train drums_2bar --data datasets/drums -o trained/drums_2bar --start-from trained/drums_2bar_main \
+    --steps "$STEPS" --max-minutes "$MINUTES" --device "$DEVICE" --set model.beta_rate=0 --set train.learning_rate=0.001
+
 kikibouba train sketch --data datasets/sketch -o trained/sketch --steps "$STEPS" --max-minutes "$MINUTES" \
     --device "$DEVICE"
 "$PYTHON" runs/bundle.py mel_2bar drums_2bar sketch
