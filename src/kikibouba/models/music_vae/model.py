@@ -233,16 +233,16 @@ class CategoricalDecoder(nn.Module):
         """
         table, z_gates = self._first_gates(z)
         c, h = (list(states) for states in zip(*self._first_states(z), strict=True))
+        first, *upper = self.layers
+        upper_weights = [(layer.run_time_bias(), torch.cat([layer.w_x, layer.w_h])) for layer in upper]
         label = torch.full((len(z),), self.depth, device=z.device)
         said = []
         for t in range(steps):
             if inputs is not None and own is not None:
                 label = torch.where(own[t], label, inputs[t])
-            gates = table[label] + z_gates
-            for k, layer in enumerate(self.layers):
-                if k > 0:
-                    gates = layer.gates(h[k - 1])
-                h[k], c[k] = lstm_step(gates, layer.w_h, h[k], c[k])
+            h[0], c[0] = lstm_step(F.embedding(label, table) + z_gates, first.w_h, h[0], c[0])
+            for k, (bias, w) in enumerate(upper_weights, start=1):
+                h[k], c[k] = lstm_step(bias, w, torch.cat([h[k - 1], h[k]], dim=1), c[k])
             logits = self.output(h[-1])
             label = (logits if noise is None else logits + noise[t]).argmax(-1)
             said.append(label)
@@ -286,7 +286,9 @@ class CategoricalDecoder(nn.Module):
 
     def _first_states(self, z: Tensor) -> list[tuple[Tensor, Tensor]]:
         """(c, h) of each layer, [B, H], before the first step: tanh(W z + b) holds c₀, h₀, c₁, h₁, …"""
-        parts = torch.tanh(self.initial_state(z)).split([size for size in self.sizes for _ in "ch"], dim=1)
+        parts = torch.tanh(self.initial_state(z).float()).split(
+            [size for size in self.sizes for _ in "ch"], dim=1
+        )
         return list(zip(parts[::2], parts[1::2], strict=True))
 
 
@@ -304,9 +306,8 @@ def kl_from_standard_normal(q: Normal) -> Tensor:
 
 
 def gumbel(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """Standard Gumbel noise: argmax(logits + noise) is a draw from softmax(logits)."""
-    exponential = torch.empty(shape, device=device).exponential_(generator=generator)
-    return -exponential.log_()
+    """Standard Gumbel noise, -ln(-ln u): argmax(logits + noise) is a draw from softmax(logits)."""
+    return torch.rand(shape, generator=generator, device=device).log_().neg_().log_().neg_()
 
 
 def reversal(lengths: Tensor, steps: int) -> Tensor:
