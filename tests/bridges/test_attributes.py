@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kikibouba.bridges.attributes import QuantileBins, resolve
 from kikibouba.errors import KikiboubaError
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 10))
 def test_classes_are_equally_filled_even_where_values_repeat(seed: int, num_bins: int) -> None:
     rng = np.random.default_rng(seed)

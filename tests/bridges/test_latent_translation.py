@@ -20,11 +20,12 @@ from kikibouba.train.loop import fit
 SMALL = ModelConfig(
     attributes=ATTRIBUTES,
     shared_size=32,
-    width=96,
+    width=64,
     layers=2,
     adaptor_size=40,
     kl_weight=0.005,
     num_projections=96,
+    realism_weight=3.0,
 )
 TINY = replace(SMALL, domains=("shapes", "sounds"), z_sizes=(24, 40), shared_size=8, width=16, num_bins=4)
 TRAIN = [SHAPES.posteriors(4000, seed=3), SOUNDS.posteriors(4000, seed=4)]
@@ -35,9 +36,9 @@ DOMAINS = [SHAPES, SOUNDS]
 @pytest.fixture(scope="module")
 def bridge() -> LatentTranslation:
     """A bridge trained for seconds."""
-    bridge, batches = assemble(SMALL, TRAIN, HELD_OUT, batch_size=256)
-    optimizer = torch.optim.Adam(bridge.parameters(), lr=1e-3)
-    for step in range(300):
+    bridge, batches = assemble(SMALL, TRAIN, HELD_OUT, batch_size=192)
+    optimizer = torch.optim.Adam(bridge.parameters(), lr=2e-3)
+    for step in range(250):
         loss = bridge.loss(batches.batch(step), step, torch.Generator().manual_seed(step))["loss"]
         optimizer.zero_grad()
         loss.backward()
@@ -100,7 +101,8 @@ def random_batch(config: ModelConfig, size: int = 16) -> TranslationBatch:
     generator = torch.Generator().manual_seed(0)
     shape = (size, len(config.domains), len(config.attributes))
     labels = torch.randint(config.num_bins, shape, generator=generator)
-    return TranslationBatch(torch.randn(size, sum(config.z_sizes), generator=generator), labels)
+    mu = torch.randn(size, sum(config.z_sizes), generator=generator)
+    return TranslationBatch(mu + 0.3 * torch.randn(mu.shape, generator=generator), mu, labels)
 
 
 def parts(config: ModelConfig, batch: TranslationBatch | None = None, step: int = 0) -> dict[str, float]:
@@ -110,17 +112,18 @@ def parts(config: ModelConfig, batch: TranslationBatch | None = None, step: int 
 
 
 def test_loss_is_the_weighted_sum_of_its_parts() -> None:
-    config = replace(
-        TINY, kl_weight=0.1, swd_weight=2.0, classifier_weight=0.3, cycle_weight=0.5, realism_weight=4.0
-    )
+    weights = {"kl": 0.1, "swd": 2.0, "classifier": 0.3, "cycle": 0.5, "realism": 4.0, "transfer": 0.7}
+    config = replace(TINY, **{f"{name}_weight": weight for name, weight in weights.items()})
     p = parts(config)
     total = p["rec"] + 0.1 * p["kl"] + 2 * p["swd"] + 0.3 * p["ce"] + 0.5 * p["cycle"] + 4 * p["realism"]
+    total += 0.7 * (p["critic"] + p["transfer"])
     assert p["loss"] == pytest.approx(total, rel=1e-5)
 
 
 def test_a_weight_of_zero_removes_its_term() -> None:
     bare = dict.fromkeys(
-        ["kl_weight", "swd_weight", "classifier_weight", "cycle_weight", "realism_weight"], 0.0
+        ["kl_weight", "swd_weight", "classifier_weight", "cycle_weight", "realism_weight", "transfer_weight"],
+        0.0,
     )
     assert set(parts(replace(TINY, **bare))) == {"loss", "rec"}
     assert set(parts(replace(TINY, **(bare | {"kl_weight": 0.1})))) == {"loss", "rec", "kl"}
@@ -158,6 +161,7 @@ def test_switches_of_the_original_code_and_of_ablations() -> None:
         label_share=0.0,
         cycle_weight=0.0,
         realism_weight=0.0,
+        transfer_weight=0.0,
     )
     bridge = build(as_published)
     bridge.loss(random_batch(as_published), 0)["loss"].backward()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -21,6 +21,7 @@ def test_a_worked_example() -> None:
     assert spearman(a, b) == pytest.approx(1 - 6 * 4 / (5 * 24))
 
 
+@settings(deadline=None)
 @given(VALUES, VALUES)
 def test_only_order_matters(a: np.ndarray, b: np.ndarray) -> None:
     assert spearman(a, b) == pytest.approx(spearman(np.exp(a), b**3), abs=1e-9)

@@ -27,7 +27,7 @@ IDENTITY = Fake(lambda z, target: z)
 NOISE = Fake(lambda z, target: torch.randn(z.shape, generator=torch.Generator().manual_seed(len(z))))
 
 
-def cloud(name: str, seed: int, count: int = 800, dead: int = 3) -> Posteriors:
+def cloud(name: str, seed: int, count: int = 400, dead: int = 3) -> Posteriors:
     """Five dimensions of N(0, 1) with little noise, then `dead` ones of noise alone."""
     rng = np.random.default_rng(seed)
     mu = np.concatenate([rng.standard_normal((count, 5)), np.zeros((count, dead))], axis=1).astype(np.float32)
@@ -49,8 +49,8 @@ def test_cycle_overlooks_dimensions_that_the_base_ignores() -> None:
 
 
 def test_realism_is_one_for_the_same_distribution_and_more_for_another() -> None:
-    assert realism(IDENTITY, A, B) == pytest.approx(1, abs=0.25)
-    assert realism(IDENTITY, A, B, means=True) == pytest.approx(1, abs=0.25)
+    assert realism(IDENTITY, A, B) == pytest.approx(1, abs=0.5)
+    assert realism(IDENTITY, A, B, means=True) == pytest.approx(1, abs=0.5)
     half = realism(Fake(lambda z, target: z / 2), A, B)
     assert half > 3
     assert realism(Fake(lambda z, target: z * 0), A, B) > half
@@ -58,7 +58,7 @@ def test_realism_is_one_for_the_same_distribution_and_more_for_another() -> None
 
 def test_locality_is_one_for_a_rotation_and_chance_for_noise() -> None:
     assert locality(Fake(lambda z, target: torch.cat([z[:, :5].flip(1), z[:, 5:]], 1)), A, B) > 0.95
-    assert locality(NOISE, A, B) == pytest.approx(10 / 799, abs=0.01)
+    assert locality(NOISE, A, B) == pytest.approx(10 / 399, abs=0.01)
 
 
 class FirstColumn:

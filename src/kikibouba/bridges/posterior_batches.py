@@ -69,7 +69,7 @@ class PosteriorBatches:
     def batch(self, step: int, rank: int = 0, world: int = 1) -> TranslationBatch:
         """This process's share of the batch of a step; a pure function of (seed, step)."""
         whole = self._draw(self.train, self.train_labels, [self.seed, 0, step])
-        return TranslationBatch(whole.z[rank::world], whole.labels[rank::world])
+        return TranslationBatch(*(columns[rank::world] for columns in whole))
 
     def eval_batches(self) -> Iterator[TranslationBatch]:
         """Held-out batches, the same at every call."""
@@ -82,10 +82,10 @@ class PosteriorBatches:
         rng = np.random.default_rng(key)
         rows = [rng.integers(len(domain), size=self.batch_size) for domain in domains]
         z = [domain.sample(i, rng) for domain, i in zip(domains, rows, strict=True)]
+        mu = [domain.mu[i] for domain, i in zip(domains, rows, strict=True)]
         picked = [known[i] for known, i in zip(labels, rows, strict=True)]
-        return TranslationBatch(
-            torch.from_numpy(np.concatenate(z, axis=1)), torch.from_numpy(np.stack(picked, axis=1))
-        )
+        columns = np.concatenate(z, axis=1), np.concatenate(mu, axis=1), np.stack(picked, axis=1)
+        return TranslationBatch(*map(torch.from_numpy, columns))
 
 
 def assemble(

@@ -49,6 +49,8 @@ class ModelConfig:
     """There and back again: z → z' → the other domain → z' → z."""
     realism_weight: float = 1.0
     """Sliced Wasserstein distance of translated latents to the target domain's own."""
+    transfer_weight: float = 0.1
+    """Cross-entropy of the source's labels as critics, trained on natives only, read them off arrivals."""
 
 
 _TRAIN = TrainConfig(

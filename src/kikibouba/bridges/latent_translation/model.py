@@ -4,8 +4,9 @@
 
 Three pressures make z' a common language: each domain must be rebuilt from it (Rec, KL), the domains must
 fill the same region of it (sliced Wasserstein distance), and linear classifiers must read the same labels off
-it wherever a point came from. Two more are ours: translating there and back must return (Cycle), and what
-arrives must look like a native (Realism). Equations beside their code: docs/latent_translation.md.
+it wherever a point came from. Three more are ours: what arrives must look native (Realism) and carry the
+traveller's labels (Transfer), and the way back must lead home (Cycle). Equations beside their code:
+docs/latent_translation.md.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from kikibouba.bridges.latent_translation.config import ModelConfig
@@ -28,6 +30,8 @@ class TranslationBatch(NamedTuple):
 
     z: Tensor
     """[B, sum of z_sizes] float32: a posterior sample of every base, side by side, in the bases' units."""
+    mu: Tensor
+    """[B, sum of z_sizes] float32: the same posteriors' means."""
     labels: Tensor
     """[B, domains, attributes] int64 in 0..num_bins-1; -1 = unlabelled."""
 
@@ -49,6 +53,10 @@ class LatentTranslation(nn.Module):
         heads = [config.num_bins] * len(config.attributes) if config.classifier_weight else []
         self.classifier = GatedMLP(d, heads, width=d, layers=0, gated=not config.linear_classifier)
         self.classifier.requires_grad_(config.train_classifier)
+        heads = [config.num_bins] * len(config.attributes) if config.transfer_weight else []
+        self.critics = nn.ModuleList(
+            GatedMLP(size, heads, config.width, layers=2) for size in config.z_sizes if heads
+        )
 
     def index(self, domain: str) -> int:
         """Position of a domain. Raises KikiboubaError naming the nearest."""
@@ -86,33 +94,42 @@ class LatentTranslation(nn.Module):
         return self.decode(shared.sample(generator) if sample else shared.mu, target)
 
     def loss(self, batch: TranslationBatch, step: int, generator: torch.Generator | None = None) -> LossParts:
-        """Rec and the weighted KL, SWD, CE, Cycle and Realism terms; a weight of 0 removes its term.
+        """Rec and the weighted KL, SWD, CE, Cycle, Realism and Transfer; a weight of 0 removes its term.
 
         One encoder pass per domain: rebuilding, alignment and classification draw their own noise from it,
         which equals the author's separate passes over the same items. `step` rotates through the partners
         where there are more than two domains.
         """
         c = self.config
-        z = batch.z.split(list(c.z_sizes), dim=-1)
-        x = [self.domain(k).standardise(z_k) for k, z_k in enumerate(z)]
+        x, means = self._standardise(batch.z), self._standardise(batch.mu)
         shared = [self._encode(x_k, k) for k, x_k in enumerate(x)]
         pairs = [(k, (k + 1 + step % (len(x) - 1)) % len(x)) for k in range(len(x))]
 
         parts = {"rec": self._rebuilding(x, shared, generator)}
-        loss = parts["rec"]
         if c.kl_weight:
             parts["kl"] = _mean(_kl(q) for q in shared)
-            loss = loss + c.kl_weight * parts["kl"]
         if c.swd_weight:
             parts["swd"] = self._alignment(shared, batch.labels, pairs, generator)
-            loss = loss + c.swd_weight * parts["swd"]
         if self.classifier.heads:
-            parts["ce"], parts["accuracy"] = self._classification(shared, batch.labels, generator)
-            loss = loss + c.classifier_weight * parts["ce"]
-        if c.cycle_weight or c.realism_weight:
-            parts["cycle"], parts["realism"] = self._there_and_back(x, shared, batch.labels, pairs, generator)
-            loss = loss + c.cycle_weight * parts["cycle"] + c.realism_weight * parts["realism"]
+            parts["ce"] = self._classification(shared, batch.labels, generator)
+        parts |= self._journeys(x, means, batch.labels, pairs, generator)
+        weights = {
+            "rec": 1.0,
+            "kl": c.kl_weight,
+            "swd": c.swd_weight,
+            "ce": c.classifier_weight,
+            "cycle": c.cycle_weight,
+            "realism": c.realism_weight,
+            "critic": c.transfer_weight,
+            "transfer": c.transfer_weight,
+        }
+        loss = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
         return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
+
+    def _standardise(self, z: Tensor) -> list[Tensor]:
+        """[B, sum of z_sizes] in the bases' units → one standardised [B, z_size] per domain."""
+        columns = z.split(list(self.config.z_sizes), dim=-1)
+        return [self.domain(k).standardise(column) for k, column in enumerate(columns)]
 
     def _encode(self, x: Tensor, k: int) -> Normal:
         mu, sigma = self.encoder(self._flag(self.domain(k).adapt_in(x), k))
@@ -170,35 +187,58 @@ class LatentTranslation(nn.Module):
 
     def _classification(
         self, shared: Sequence[Normal], labels: Tensor, generator: torch.Generator | None
-    ) -> tuple[Tensor, Tensor]:
-        """(cross-entropy, accuracy) of labels read off z' samples: sum over attributes, mean over items."""
-        z = torch.cat([q.sample(generator) for q in shared])
-        target = labels.transpose(0, 1).flatten(0, 1)
-        logits = torch.stack(self.classifier(z), dim=1)
-        known = target >= 0
-        items = known.sum().clamp(min=1)
-        ce = F.cross_entropy(logits.flatten(0, 1), target.flatten(), ignore_index=-1, reduction="sum")
-        accuracy = (logits.argmax(dim=-1) == target).sum() / items
-        return ce / items * logits.shape[1], accuracy
+    ) -> Tensor:
+        """Cross-entropy of labels that one classifier reads off z' samples of every domain."""
+        logits = [self.classifier(q.sample(generator)) for q in shared]
+        return _mean(_cross_entropy(found, labels[:, k]) for k, found in enumerate(logits))
 
-    def _there_and_back(
+    def _journeys(
         self,
         x: Sequence[Tensor],
-        shared: Sequence[Normal],
+        means: Sequence[Tensor],
         labels: Tensor,
         pairs: Iterable[tuple[int, int]],
         generator: torch.Generator | None,
-    ) -> tuple[Tensor, Tensor]:
-        """(cycle, realism) of every domain translated to its partner and back through the means of z'."""
-        cycle, realism = [], []
+    ) -> dict[str, Tensor]:
+        """Terms on every domain translated to its partner, and back, through the means of z'.
+
+        Half of the items set out from their posterior's mean, as a user's drawing does, and should arrive
+        among means; half from a posterior sample, and should arrive among samples.
+        """
+        c, half = self.config, len(labels) // 2
+        natives = [
+            torch.cat(parts) for parts in zip((m[:half] for m in means), (v[half:] for v in x), strict=True)
+        ]
+        terms: dict[str, list[Tensor]] = {"cycle": [], "realism": [], "critic": [], "transfer": []}
         for source, target in pairs:
-            there = self._decode(shared[source].mu, target)
-            back = self._decode(self._encode(there, target).mu, source)
-            cycle.append(self.domain(source).distance(back, x[source]))
-            arrived = self.domain(target).weigh(there), labels[:, source]
-            native = self.domain(target).weigh(x[target]), labels[:, target]
-            realism.append(self._apart(*arrived, *native, generator))
-        return _mean(cycle), _mean(realism)
+            there = self._decode(self._encode(natives[source], source).mu, target)
+            if c.cycle_weight:
+                back = self._decode(self._encode(there, target).mu, source)
+                terms["cycle"].append(self.domain(source).distance(back, natives[source]))
+            if c.realism_weight:
+                weigh = self.domain(target).weigh
+                for part in (slice(half), slice(half, None)):
+                    arrived = weigh(there[part]), labels[part, source]
+                    native = weigh(natives[target][part]), labels[part, target]
+                    terms["realism"].append(self._apart(*arrived, *native, generator))
+            if self.critics:
+                critic = cast(GatedMLP, self.critics[target])
+                frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
+                terms["critic"].append(_cross_entropy(critic(natives[target]), labels[:, target]))
+                terms["transfer"].append(
+                    _cross_entropy(functional_call(critic, frozen, there), labels[:, source])
+                )
+        return {name: _mean(values) for name, values in terms.items() if values}
+
+
+def _cross_entropy(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
+    """Nats per labelled item, summed over attributes: logits [B, num_bins] each, labels [B, attributes]."""
+    items = (labels >= 0).sum(dim=0).clamp(min=1)
+    sums = [
+        F.cross_entropy(found, labels[:, i], ignore_index=-1, reduction="sum")
+        for i, found in enumerate(logits)
+    ]
+    return (torch.stack(sums) / items).sum()
 
 
 def _kl(q: Normal) -> Tensor:
