@@ -1,4 +1,4 @@
-"""Shared fixtures. Reference data may lie in a folder `shared` beside the checkout; tests that need it skip without."""
+"""Shared fixtures. Reference data may lie in a folder `shared` beside the checkout; without it tests skip."""
 
 from pathlib import Path
 

@@ -6,7 +6,7 @@ but `load` imports torch.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kikibouba.config import Preset, all_presets, find_preset, load_preset, preset_from_dict, read_json
 from kikibouba.errors import KikiboubaError, did_you_mean
@@ -113,7 +113,7 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
     folder = locate(name_or_dir)
     preset, module = load_checkpoint(folder, device)
     if preset.representation is not None:
-        return Model(preset, module, folder.name, device, load_prior(folder, module.z_size))
+        return Model(preset, module, folder.name, device, load_prior(folder, cast(int, module.z_size)))
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:
         base = load(locate(domain, near=folder), device)

@@ -47,7 +47,7 @@ def _read_array(name: str, entry: bytes, shards: list[bytes]) -> np.ndarray:
     fields = _proto_fields(entry)
     dtype = _DTYPES.get(int(fields.get(1, [0])[0]))
     if dtype is None:
-        raise KikiboubaError(f"variable {name!r} has TensorFlow type {fields.get(1)}, which is not an array type")
+        raise KikiboubaError(f"variable {name!r} has TensorFlow type {fields.get(1)}, not an array type")
     dims = [_proto_fields(dim).get(1, [0])[0] for dim in _proto_fields(fields.get(2, [b""])[0]).get(2, [])]
     shard = shards[int(fields.get(3, [0])[0])]
     offset, size = int(fields.get(4, [0])[0]), int(fields.get(5, [0])[0])

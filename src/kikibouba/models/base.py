@@ -1,4 +1,4 @@
-"""What every latent-variable model offers: `encode`, `decode`, `loss`. Everything else is built on these three."""
+"""What every latent-variable model offers: `encode`, `decode`, `loss`. All else is built on these three."""
 
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -19,9 +19,7 @@ class Normal(NamedTuple):
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """z = mu + sigma * eps with eps ~ N(0, 1). [B, Z]"""
-        eps = torch.randn(
-            self.mu.shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype
-        )
+        eps = torch.randn(self.mu.shape, generator=generator, device=self.mu.device, dtype=self.mu.dtype)
         return self.mu + self.sigma * eps
 
 

@@ -17,12 +17,12 @@ from torch import Tensor
 from kikibouba.config import Preset
 from kikibouba.data.files import write_text
 from kikibouba.errors import KikiboubaError
+from kikibouba.nn.schedules import learning_rate
 from kikibouba.train.checkpoint import model_card, save_checkpoint
 from kikibouba.train.data import TrainingData
 from kikibouba.train.log import TrainLog, plot_loss
 from kikibouba.train.optimizer import TensorFlowAdam, clip_global_norm, clip_value
 from kikibouba.train.parallel import Processes
-from kikibouba.nn.schedules import learning_rate
 from kikibouba.train.state import (
     MovingAverage,
     check_identity,
