@@ -47,19 +47,21 @@ class ModelConfig:
     linear_classifier: bool = True
     cycle_weight: float = 1.0
     """There and back again: z → z' → the other domain → z' → z."""
-    realism_weight: float = 1.0
+    realism_weight: float = 3.0
     """Sliced Wasserstein distance of translated latents to the target domain's own."""
-    transfer_weight: float = 0.1
+    transfer_weight: float = 0.2
     """Cross-entropy of the source's labels as critics, trained on natives only, read them off arrivals."""
 
 
 _TRAIN = TrainConfig(
-    batch_size=512,
-    num_steps=5_000,
+    batch_size=384,
+    num_steps=1_200,
     learning_rate=1e-3,
-    decay_rate=1.0,
-    eval_every=500,
-    save_every=500,
+    decay_rate=0.9985,
+    min_learning_rate=1e-4,
+    ema_decay=0.99,
+    log_every=100,
+    eval_every=300,
     augment=False,
 )
 
