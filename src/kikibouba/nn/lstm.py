@@ -107,8 +107,8 @@ def lstm_step(constant: Tensor, w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor
 def _update_state(gates: Tensor, c_before: Tensor, h: Tensor, c: Tensor) -> None:
     """Activate `gates` [B, 4H] in place and write the new state into h, c [B, H].
 
-    tanh x is taken as 1 - 2 σ(-2x), right to an absolute 1e-7: PyTorch's tanh on a CPU takes six times as long
-    as its σ, and so one σ serves all four gates.
+    tanh x is taken as 1 - 2 σ(-2x), right to an absolute 1e-7: on a CPU PyTorch's tanh takes six times as
+    long as its σ, and so one σ serves all four gates.
     """
     i, f, g, o = gates.chunk(4, dim=1)
     g.mul_(-2)
@@ -119,24 +119,24 @@ def _update_state(gates: Tensor, c_before: Tensor, h: Tensor, c: Tensor) -> None
     torch.addcmul(o, o, h, value=-2, out=h)
 
 
-def _gate_gradients(gates: Tensor, dh: Tensor, dc: Tensor, c: Tensor, c_before: Tensor) -> None:
+def _gate_gradients(gates: Tensor, dh: Tensor, dc: Tensor, h: Tensor, c: Tensor, c_before: Tensor) -> None:
     """Undo `_update_state`: activated `gates` become gate gradients, `dc` that of the state before, in place.
 
     Args:
         gates: [B, 4H] activated gates of the step.
         dh: [B, H] gradient of h_t.
         dc: [B, H] gradient of c_t from later steps.
-        c, c_before: [B, H] c_t and c_{t-1}.
+        h, c, c_before: [B, H] h_t, c_t and c_{t-1}.
     """
     i, f, g, o = gates.chunk(4, dim=1)
-    tanh_c = torch.mul(c, -2).sigmoid_().mul_(-2).add_(1)
-    dc += torch.ops.aten.tanh_backward(dh * o, tanh_c)
-    di, df, dg = dc * g, dc * c_before, dc * i
+    s = torch.mul(c, -2).sigmoid_()  # tanh c = 1 - 2 s, and its derivative is 4 s (1 - s)
+    dc.add_(torch.ops.aten.sigmoid_backward(dh * o, s), alpha=4)
+    di, df, dg, do = dc * g, dc * c_before, dc * i, dh * h
     dc *= f
-    torch.ops.aten.sigmoid_backward.grad_input(dh * tanh_c, o, grad_input=o)
-    torch.ops.aten.tanh_backward.grad_input(dg, g, grad_input=g)
-    torch.ops.aten.sigmoid_backward.grad_input(df, f, grad_input=f)
     torch.ops.aten.sigmoid_backward.grad_input(di, i, grad_input=i)
+    torch.ops.aten.sigmoid_backward.grad_input(df, f, grad_input=f)
+    torch.ops.aten.tanh_backward.grad_input(dg, g, grad_input=g)
+    torch.addcmul(do, do, o, value=-1, out=o)  # dh tanh(c) o (1 - o), as h = o tanh(c)
 
 
 class _LSTMSequence(torch.autograd.Function):
@@ -152,25 +152,25 @@ class _LSTMSequence(torch.autograd.Function):
         h[0] = 0 if h0 is None else h0
         c[0] = 0 if c0 is None else c0
         h_low = _in_type(h, dtype)
-        for t in range(steps):
+        for t, now in enumerate(gates):
             if t > 0 or h0 is not None:
-                _add_product(gates[t], _step_of(h_low, h, t), w_low)
-            _update_state(gates[t], c[t], h[t + 1], c[t + 1])
-        ctx.save_for_backward(gates, w_h, h_low, c)
+                _add_product(now, _step_of(h_low, h, t), w_low, out=now)
+            _update_state(now, c[t], h[t + 1], c[t + 1])
+        ctx.save_for_backward(gates, w_h, h, h_low, c)
         ctx.starts_at_zero = h0 is None
         return h[1:], c[steps]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dh_all: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        gates, w_h, h_low, c = ctx.saved_tensors
+        gates, w_h, h, h_low, c = ctx.saved_tensors
         w_low, gates_low = w_h.to(h_low.dtype).t(), _in_type(gates, h_low.dtype)
         dc, dh = dc_last.clone(), dh_all[-1]
         for t in reversed(range(len(gates))):
-            _gate_gradients(gates[t], dh, dc, c[t + 1], c[t])
+            _gate_gradients(gates[t], dh, dc, h[t + 1], c[t + 1], c[t])
             d_gates = _step_of(gates_low, gates, t)
             if t > 0:
-                dh = _add_product(dh_all[t - 1].clone(), d_gates, w_low)
+                dh = _add_product(dh_all[t - 1], d_gates, w_low)
         dh0 = None if ctx.starts_at_zero else (gates_low[0] @ w_low).to(gates.dtype)
         first = 1 if ctx.starts_at_zero else 0  # a zero h0 adds nothing to the gradient of W_h
         dw = h_low[first:-1].flatten(0, 1).t() @ gates_low[first:].flatten(0, 1)
@@ -187,6 +187,6 @@ def _step_of(low: Tensor, x: Tensor, t: int) -> Tensor:
     return low[t] if low is x else low[t].copy_(x[t])
 
 
-def _add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """total += a b, also when a and b are of a lower precision than `total`."""
-    return total.addmm_(a, b) if a.dtype == total.dtype else total.add_(a @ b)
+def _add_product(x: Tensor, a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
+    """x + a b in the type of x, also when a and b are of a lower precision."""
+    return torch.addmm(x, a, b, out=out) if a.dtype == x.dtype else torch.add(x, a @ b, out=out)
