@@ -54,12 +54,15 @@ def _evaluate_translator(
         raise KikiboubaError(f"{translator.name} needs a dataset for each of its bases ({wanted})")
     datasets = _by_kind(translator, folders)
     with tempfile.TemporaryDirectory() as cache:
-        posteriors = {
-            domain: encode_dataset(domain, model.module, datasets[domain], split, Path(cache), limit)
-            for domain, model in translator.bases.items()
-        }
+        held_out, training = (
+            {
+                domain: encode_dataset(domain, model.module, datasets[domain], name, Path(cache), limit)
+                for domain, model in translator.bases.items()
+            }
+            for name in (split, "train")
+        )
         bases = {domain: Base(m.module, m.representation) for domain, m in translator.bases.items()}
-        return evaluate_translation(translator.bridge, bases, posteriors, seed=seed)
+        return evaluate_translation(translator.bridge, bases, held_out, training, seed=seed)
 
 
 def _by_kind(translator: Translator, folders: Sequence[str | Path]) -> dict:

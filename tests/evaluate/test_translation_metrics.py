@@ -1,11 +1,14 @@
 """Metrics of translators, on translators of which one knows what they do."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from kikibouba.bridges.posteriors import Posteriors
+from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.translation import cycle_consistency, evaluate_translation, locality, realism
 
@@ -95,3 +98,17 @@ def test_all_figures_of_both_directions() -> None:
     }
     blind = evaluate_translation(IDENTITY, {}, {"a": A, "b": B})
     assert not any("spearman" in name for name in blind)
+
+
+def test_too_few_items_are_told() -> None:
+    with pytest.raises(KikiboubaError, match="5 held-out examples of b are too few"):
+        evaluate_translation(IDENTITY, {}, {"a": A, "b": cloud("b", 2, count=5)})
+
+
+def test_the_floor_tells_how_far_held_out_files_lie_from_the_training_set() -> None:
+    shifted = dataclasses.replace(B, mu=B.mu + 1)
+    figures = evaluate_translation(IDENTITY, {}, {"a": A, "b": shifted}, training={"a": A, "b": B})
+    assert figures["a>b realism"] > 3
+    assert figures["a>b realism floor"] > 3
+    assert figures["a>b realism among training latents"] == pytest.approx(1, abs=0.5)
+    assert figures["b>a realism floor"] < 1.5

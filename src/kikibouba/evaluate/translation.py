@@ -14,12 +14,16 @@ from torch.nn import functional as F
 
 from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.bridges.posteriors import Posteriors
+from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.rank_correlation import spearman
 from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstein
 
 ENOUGH = 1_000
 """Points of a cloud, for measures that compare clouds or neighbours."""
+
+FEWEST = 12
+"""Points that these measures are defined for: ten neighbours, and two halves with more than one point each."""
 
 
 @torch.no_grad()
@@ -142,30 +146,39 @@ def evaluate_translation(
     Args:
         bases: by domain; with none, attributes are not measured (nothing is decoded).
         posteriors: by domain, of a held-out split.
-        training: by domain, of what the bridge learnt from, the best it can know of what is real. With it,
-            `realism` takes real latents from there; `realism held-out` takes them from `posteriors`, whose
-            few files may lie elsewhere, and `realism held-out floor` says how far training latents are.
+        training: by domain, of the training split, which is all a bridge can know of what is real; a few
+            held-out files may lie elsewhere. Adds `realism among training latents`, of translated held-out
+            ones, and `realism floor`: that of training latents, untranslated, among held-out ones.
         pairs: rows of one attribute per domain, in the bridge's order; by default its own. To compare an
             unsupervised bridge, which has none, give those of another.
         limit: items decoded per direction.
 
+    Raises:
+        KikiboubaError: fewer than 12 items of a domain.
+
     Returns: e.g. {"sketch>mel_2bar cycle": 0.93, "sketch>mel_2bar spearman density>density": 0.7, …}
     """
     names = bridge.config.domains
+    for held_out in posteriors.values():
+        if len(held_out) < FEWEST:
+            raise KikiboubaError(
+                f"{len(held_out)} held-out examples of {held_out.domain} are too few to measure a translator: "
+                f"it takes {FEWEST}, and hundreds to be sure"
+            )
     pairs = bridge.config.attributes if pairs is None else pairs
     figures: dict[str, float] = {}
     for i, j in permutations(range(len(names)), 2):
         source, target = posteriors[names[i]], posteriors[names[j]]
-        real = target if training is None else training[names[j]]
         found = {
             "cycle": cycle_consistency(bridge, source, target.domain),
             "locality": locality(bridge, source, target),
-            "realism": realism(bridge, source, real, seed),
-            "realism of means": realism(bridge, source, real, seed, means=True),
+            "realism": realism(bridge, source, target, seed),
+            "realism of means": realism(bridge, source, target, seed, means=True),
         }
         if training is not None:
-            found["realism held-out"] = realism(bridge, source, target, seed)
-            found["realism held-out floor"] = likeness(_some(real, seed), target, seed)
+            known = training[names[j]]
+            found["realism among training latents"] = realism(bridge, source, known, seed)
+            found["realism floor"] = likeness(_some(known, seed), target, seed)
         if names[j] in bases:
             rows = [(row[i], row[j]) for row in pairs]
             found |= attribute_transfer(bridge, source, target.domain, bases[names[j]], rows, limit)
