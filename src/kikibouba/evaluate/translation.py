@@ -22,8 +22,8 @@ from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstei
 ENOUGH = 1_000
 """Points of a cloud, for measures that compare clouds or neighbours."""
 
-FEWEST = 12
-"""Points that these measures are defined for: ten neighbours, and two halves with more than one point each."""
+FEWEST = 11
+"""Points that these measures are defined for: each has ten neighbours."""
 
 
 @torch.no_grad()
@@ -154,7 +154,7 @@ def evaluate_translation(
         limit: items decoded per direction.
 
     Raises:
-        KikiboubaError: fewer than 12 items of a domain.
+        KikiboubaError: fewer than 11 items of a domain.
 
     Returns: e.g. {"sketch>mel_2bar cycle": 0.93, "sketch>mel_2bar spearman density>density": 0.7, …}
     """
@@ -162,8 +162,8 @@ def evaluate_translation(
     for held_out in posteriors.values():
         if len(held_out) < FEWEST:
             raise KikiboubaError(
-                f"{len(held_out)} held-out examples of {held_out.domain} are too few to measure a translator: "
-                f"it takes {FEWEST}, and hundreds to be sure"
+                f"{len(held_out)} held-out examples of {held_out.domain} are too few to measure a translator; "
+                f"give {FEWEST}, or hundreds to be sure"
             )
     pairs = bridge.config.attributes if pairs is None else pairs
     figures: dict[str, float] = {}
