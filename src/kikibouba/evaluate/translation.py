@@ -162,7 +162,7 @@ def evaluate_translation(
     for held_out in posteriors.values():
         if len(held_out) < FEWEST:
             raise KikiboubaError(
-                f"{len(held_out)} held-out examples of {held_out.domain} are too few to measure a translator; "
+                f"{len(held_out)} held-out examples of {held_out.domain} are too few to measure it by; "
                 f"give {FEWEST}, or hundreds to be sure"
             )
     pairs = bridge.config.attributes if pairs is None else pairs
