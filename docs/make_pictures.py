@@ -6,26 +6,51 @@ python docs/make_pictures.py
 from pathlib import Path
 
 import kikibouba as kb
-from kikibouba.data.artifacts import Drawing
+from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.picture import rows_picture
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"
-DRAWINGS = ("circle", "cloud", "sheep", "star", "zigzag")
+DRAWINGS = ("circle", "spiral", "sheep", "house", "hedgehog")
+TUNES = ("lullaby", "river", "morning_walk", "stars", "hedgehog")
 
 
 def translations() -> bytes:
     """Drawings, from round to spiky, above the tunes they become."""
     drawings = [Drawing(kb.read_svg(EXAMPLES / f"{name}.svg")) for name in DRAWINGS]
     tunes = [kb.translate(drawing, to="melody", seed=0) for drawing in drawings]
-    return rows_picture([drawings, tunes], ["drawn", "heard"], DRAWINGS)
+    titles = [
+        f"{name}\nangularity {angularity(drawing):.1f} → jaggedness {jaggedness(tune):.2f}"
+        for name, drawing, tune in zip(DRAWINGS, drawings, tunes, strict=True)
+    ]
+    return rows_picture([drawings, tunes], ["drawn", "heard"], titles)
+
+
+def answers() -> bytes:
+    """Tunes above the drawings they become."""
+    tunes = [Tune(kb.read_midi(EXAMPLES / f"{name}.mid")) for name in TUNES]
+    drawings = [kb.translate(tune, to="sketch", seed=0) for tune in tunes]
+    return rows_picture([tunes, drawings], ["heard", "drawn"], TUNES)
+
+
+def angularity(drawing: Drawing) -> float:
+    """How spiky a drawing is: 0 for a circle."""
+    sketch = kb.SketchRepresentation()
+    return float(sketch.attributes(sketch.windows(drawing.strokes))["angularity"][0])
+
+
+def jaggedness(tune: Tune) -> float:
+    """How jagged a tune is, between 0 and 1."""
+    melody = kb.MelodyRepresentation()
+    return float(melody.attributes(melody.windows(tune.notes))["jaggedness"][0])
 
 
 def main() -> None:
-    path = DOCS / "img" / "translations.png"
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(translations())
-    print(path)
+    (DOCS / "img").mkdir(exist_ok=True)
+    for name, picture in (("translations", translations), ("answers", answers)):
+        path = DOCS / "img" / f"{name}.png"
+        path.write_bytes(picture())
+        print(path)
 
 
 if __name__ == "__main__":

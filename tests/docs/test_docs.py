@@ -1,5 +1,6 @@
 """The documentation is true: its links lead somewhere, its files exist, its commands parse, its code runs."""
 
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ from pages import INLINE_CODE, PAGES, ROOT, anchors, blocks, file_names, links, 
 
 from kikibouba.cli import VERBS, Parser
 from kikibouba.config import load_preset
+from kikibouba.hub import WEIGHTS
 
 HOWTOS = sorted((ROOT / "docs").glob("howto_*.md"))
 OURS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/tutorial.md", *HOWTOS]
@@ -105,6 +107,15 @@ def test_the_commands_of_make_demo_parse():
     assert len(commands) == 2
     for command in commands:
         parse(command)
+
+
+def test_the_readme_quotes_the_figures_of_the_cards():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([\w-]+)` \| .+ \| `(.+)` \| (\d\.\d\d) \|$", readme, re.MULTILINE)
+    assert len(rows) >= 5
+    for model, figure, value in rows:
+        metrics = json.loads((WEIGHTS / model / "metrics.json").read_text(encoding="utf-8"))
+        assert f"{metrics['test'][figure]:.2f}" == value, f"README says {value}: {model}, {figure}"
 
 
 def test_every_verb_is_in_the_readme():
