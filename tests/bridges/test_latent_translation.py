@@ -90,7 +90,7 @@ def test_units_of_a_base_do_not_matter(bridge: LatentTranslation) -> None:
     scaled = LatentTranslation(bridge.config)
     scaled.load_state_dict(bridge.state_dict())
     door = scaled.domain("shapes")
-    door.set_statistics(door.mean * 10 + 3, door.std * 10, door.informativeness)
+    door.set_units(door.mean * 10 + 3, door.std * 10)
     expected = bridge.translate(z, "shapes", "sounds")
     torch.testing.assert_close(scaled.translate(z * 10 + 3, "shapes", "sounds"), expected, atol=1e-4, rtol=0)
     there = bridge.decode(torch.zeros(1, 32), "shapes")

@@ -166,7 +166,14 @@ def test_assembling_records_the_bases_and_a_wrong_one_is_told() -> None:
     bridge, _ = assemble(ModelConfig(shared_size=4, width=8, layers=1), train, train)
     config = bridge.config
     assert (config.domains, config.z_sizes) == (("shapes", "sounds"), (24, 40))
-    np.testing.assert_allclose(bridge.domain("shapes").std, train[0].statistics().std)
+    statistics = train[0].statistics()
+    door = bridge.domain("shapes")
+    np.testing.assert_allclose(door.mean, statistics.mean)
+    np.testing.assert_allclose(door.std, statistics.std)
+    np.testing.assert_allclose(door.informativeness, statistics.informativeness)
+    plain = dataclasses.replace(config, standardise=False, informativeness=False)
+    door = assemble(plain, train, train)[0].domain("shapes")
+    np.testing.assert_allclose(torch.stack([door.mean, door.std - 1, door.informativeness - 1]), 0)
     base = Sums()
     with pytest.raises(KikiboubaError, match="other weights of 'shapes'"):
         check_base(config, "shapes", base)

@@ -114,8 +114,10 @@ def assemble(
         bridge = LatentTranslation(config)
     for posteriors in train:
         mean, std, informativeness = map(torch.from_numpy, posteriors.statistics())
-        weights = informativeness if config.informativeness else torch.ones_like(informativeness)
-        bridge.domain(posteriors.domain).set_statistics(mean, std, weights)
+        if config.standardise:
+            bridge.domain(posteriors.domain).set_units(mean, std)
+        if config.informativeness:
+            bridge.domain(posteriors.domain).informativeness.copy_(informativeness)
     return bridge, PosteriorBatches(train, valid, config.attributes, config.num_bins, batch_size, seed)
 
 

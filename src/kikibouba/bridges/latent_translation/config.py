@@ -31,6 +31,8 @@ class ModelConfig:
     """Gated mixing of the MLP with a linear shortcut; False = the MLP alone."""
     use_domain: bool = True
     """Tell encoder and decoder the domain as a one-hot vector."""
+    standardise: bool = True
+    """Bring every latent dimension to mean 0 and variance 1 first."""
     informativeness: bool = True
     """Count each latent dimension by the share of its variance that the base's encoder determines."""
 

@@ -26,11 +26,10 @@ class Domain(nn.Module):
         self.adapt_in = linear(z_size, common_size) if adapt else nn.Identity()
         self.adapt_out = linear(common_size, z_size) if adapt else nn.Identity()
 
-    def set_statistics(self, mean: Tensor, std: Tensor, informativeness: Tensor) -> None:
-        """Moments [z_size] of the base's aggregate posterior, as `Posteriors.statistics` gives them."""
+    def set_units(self, mean: Tensor, std: Tensor) -> None:
+        """How to standardise: moments [z_size] of the base's aggregate posterior (`Posteriors`)."""
         self.mean.copy_(mean)
         self.std.copy_(std)
-        self.informativeness.copy_(informativeness)
 
     def standardise(self, z: Tensor) -> Tensor:
         """Latents [B, z_size] in the base's units → x: mean 0, variance 1 over its aggregate posterior."""
