@@ -147,8 +147,8 @@ def evaluate_translation(
         bases: by domain; with none, attributes are not measured (nothing is decoded).
         posteriors: by domain, of a held-out split.
         training: by domain, of the training split, which is all a bridge can know of what is real; a few
-            held-out files may lie elsewhere. Adds `realism among training latents`, of translated held-out
-            ones, and `realism floor`: that of training latents, untranslated, among held-out ones.
+            held-out files may lie elsewhere. Adds `realism in training`, of what it learnt from on both
+            sides, and `realism floor`: that of training latents, untranslated, among held-out ones.
         pairs: rows of one attribute per domain, in the bridge's order; by default its own. To compare an
             unsupervised bridge, which has none, give those of another.
         limit: items decoded per direction.
@@ -177,7 +177,7 @@ def evaluate_translation(
         }
         if training is not None:
             known = training[names[j]]
-            found["realism among training latents"] = realism(bridge, source, known, seed)
+            found["realism in training"] = realism(bridge, training[names[i]], known, seed)
             found["realism floor"] = likeness(_some(known, seed), target, seed)
         if names[j] in bases:
             rows = [(row[i], row[j]) for row in pairs]
