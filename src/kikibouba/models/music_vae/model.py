@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.music_vae.config import ModelConfig
 from kikibouba.nn import schedules
-from kikibouba.nn.lstm import lstm_layers, lstm_sequence, lstm_step
+from kikibouba.nn.lstm import apart, lstm_layers, lstm_sequence, lstm_step
 
 
 class SymbolRepresentation(Protocol):
@@ -234,13 +234,17 @@ class CategoricalDecoder(nn.Module):
         table, z_gates = self._first_gates(z)
         c, h = (list(states) for states in zip(*self._first_states(z), strict=True))
         first, *upper = self.layers
-        upper_weights = [(layer.run_time_bias(), torch.cat([layer.w_x, layer.w_h])) for layer in upper]
+        w_first = apart(first.w_h).contiguous()
+        upper_weights = [
+            (apart(layer.run_time_bias())[:, None], apart(torch.cat([layer.w_x, layer.w_h])).contiguous())
+            for layer in upper
+        ]
         label = torch.full((len(z),), self.depth, device=z.device)
         said = []
         for t in range(steps):
             if inputs is not None and own is not None:
                 label = torch.where(own[t], label, inputs[t])
-            h[0], c[0] = lstm_step(F.embedding(label, table) + z_gates, first.w_h, h[0], c[0])
+            h[0], c[0] = lstm_step(apart(F.embedding(label, table) + z_gates), w_first, h[0], c[0])
             for k, (bias, w) in enumerate(upper_weights, start=1):
                 h[k], c[k] = lstm_step(bias, w, torch.cat([h[k - 1], h[k]], dim=1), c[k])
             logits = self.output(h[-1])
