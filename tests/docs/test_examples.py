@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 import pytest
-from kikibouba.data.svg import read_svg
 from pages import ROOT
 
 from kikibouba.data.midi import read_midi
+from kikibouba.data.svg import read_svg
 
 EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("[0-9]*.py"))
