@@ -86,21 +86,22 @@ def lstm_sequence(
         return _LSTMSequence.apply(gates_x, w_h, h0, c0, product_dtype)
 
 
-def lstm_step(gates_x: Tensor, w_h: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """One step without a gradient of its own, for decoding. With the gates `apart`, small products use all cores.
+def lstm_step(constant: Tensor, w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """One step without gradient, for decoding.
 
     Args:
-        gates_x: [4, B, H], the part of the gates that depends on the inputs.
-        w_h: [4, H, H] recurrent weights.
-        h, c: [B, H], the state before.
+        constant: [4, B, H] or [4, 1, H], the part of the gates that needs no product any more.
+        w: [4, N, H] weights of x, the gates `apart`.
+        x: [B, N], h of the step before, or the inputs beside it.
+        c: [B, H] of the step before.
 
     Returns:
         The new (h, c), [B, H] each.
     """
-    gates = torch.baddbmm(gates_x, h.expand(4, -1, -1), w_h)
-    (i, f, _, o), g = gates.sigmoid(), gates[2].tanh()
-    c = f * c + i * g
-    return o * c.tanh(), c
+    gates = torch.baddbmm(constant, x.expand(4, -1, -1), w).to(c.dtype)
+    new_h, new_c = torch.empty_like(c), torch.empty_like(c)
+    _update_state(gates, c, new_h, new_c)
+    return new_h, new_c
 
 
 def apart(x: Tensor) -> Tensor:

@@ -233,20 +233,20 @@ class CategoricalDecoder(nn.Module):
         """
         table, z_gates = self._first_gates(z)
         c, h = (list(states) for states in zip(*self._first_states(z), strict=True))
-        weights = [
-            (apart(layer.run_time_bias())[:, None], apart(layer.w_x), apart(layer.w_h))
-            for layer in self.layers
+        first, *upper = self.layers
+        w_first = apart(first.w_h).contiguous()
+        upper_weights = [
+            (apart(layer.run_time_bias())[:, None], apart(torch.cat([layer.w_x, layer.w_h])).contiguous())
+            for layer in upper
         ]
         label = torch.full((len(z),), self.depth, device=z.device)
         said = []
         for t in range(steps):
             if inputs is not None and own is not None:
                 label = torch.where(own[t], label, inputs[t])
-            gates_x = apart(F.embedding(label, table) + z_gates)
-            for k, (bias, w_x, w_h) in enumerate(weights):
-                if k > 0:
-                    gates_x = torch.baddbmm(bias, h[k - 1].expand(4, -1, -1), w_x)
-                h[k], c[k] = lstm_step(gates_x, w_h, h[k], c[k])
+            h[0], c[0] = lstm_step(apart(F.embedding(label, table) + z_gates), w_first, h[0], c[0])
+            for k, (bias, w) in enumerate(upper_weights, start=1):
+                h[k], c[k] = lstm_step(bias, w, torch.cat([h[k - 1], h[k]], dim=1), c[k])
             logits = self.output(h[-1])
             label = (logits if noise is None else logits + noise[t]).argmax(-1)
             said.append(label)
