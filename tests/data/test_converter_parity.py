@@ -78,7 +78,7 @@ def test_windows_equal_the_original(shared: Path, name: str) -> None:
                 expected = arrays.get(f"{key}/all/labels", np.zeros((0, representation.steps)))
                 assert np.array_equal(rows, expected), (facts["file"], key)
                 if (roll := arrays.get(f"{key}/all/roll")) is not None:
-                    assert np.array_equal(representation.input_table()[rows], roll)
+                    assert np.array_equal(representation.roll()[rows], roll)
                 seen += 1
     assert seen >= SETS[name]
 

@@ -29,7 +29,7 @@ def test_worked_example() -> None:
     (row,) = TWO_BARS.windows(pattern((36, 0), (42, 0), (38, 4), (46, 16), (45, 31)))
     assert row.dtype == np.uint16
     assert {step: int(label) for step, label in enumerate(row) if label} == {0: 5, 4: 2, 16: 8, 31: 16}
-    roll = TWO_BARS.input_table()[row]
+    roll = TWO_BARS.roll()[row]
     assert roll.dtype == np.float32
     assert roll[0].tolist() == [1, 0, 1, 0, 0, 0, 0, 0, 0, 0]
     assert roll[1].tolist() == [0] * 9 + [1]
@@ -113,7 +113,7 @@ def test_an_end_token_has_its_own_label_and_column() -> None:
     (row,) = representation.windows(pattern((36, 0), (36, 16)))
     assert (representation.depth, representation.steps) == (513, 33)
     assert row[-1] == 512
-    table = representation.input_table()
+    table = representation.roll()
     assert table.shape == (513, 11)
     assert table[512].tolist() == [0] * 9 + [1, 0]
     assert table[0].tolist() == [0] * 10 + [1]

@@ -177,7 +177,7 @@ def test_an_end_token_closes_every_example() -> None:
 
 def test_shapes_and_table() -> None:
     assert (TWO_BARS.steps, TWO_BARS.depth) == (32, 90)
-    assert np.array_equal(TWO_BARS.input_table(), np.eye(90))
+    assert np.array_equal(TWO_BARS.layout.inputs[0].table, np.eye(90))
     (row,) = TWO_BARS.windows(tune((60, 0, 32)))
     assert row.dtype == np.uint8
     x, lengths = TWO_BARS.collate([row, row])

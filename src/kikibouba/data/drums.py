@@ -20,6 +20,7 @@ import numpy as np
 from kikibouba.data import drum_attributes
 from kikibouba.data.artifacts import Tune
 from kikibouba.data.grid import grid_warnings
+from kikibouba.data.layout import Layout, Part, one_hot
 from kikibouba.data.midi import read_midi
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
 from kikibouba.data.windows import (
@@ -142,7 +143,12 @@ class DrumsRepresentation:
         """Size of the vocabulary."""
         return 2 ** len(self.classes) + self.add_end_token
 
-    def input_table(self) -> np.ndarray:
+    @property
+    def layout(self) -> Layout:
+        """One column of labels, read as a roll and said as one-hot vectors."""
+        return Layout(inputs=(Part(0, 1, self.roll()),), outputs=(one_hot(0, self.depth),))
+
+    def roll(self) -> np.ndarray:
         """[depth, classes + 1] float32: what an encoder sees of each label: its bits, and 1 if there is none.
 
         An end token has a column of its own, before the last.

@@ -26,6 +26,7 @@ import numpy as np
 from kikibouba.data import melody_attributes
 from kikibouba.data.artifacts import Tune
 from kikibouba.data.grid import grid_warnings
+from kikibouba.data.layout import Layout, one_hot
 from kikibouba.data.midi import read_midi
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, QuantizedSequence, make_notes
 from kikibouba.data.windows import (
@@ -128,9 +129,11 @@ class MelodyRepresentation:
         """Size of the vocabulary."""
         return FIRST_PITCH + self.max_pitch - self.min_pitch + 1 + self.add_end_token
 
-    def input_table(self) -> np.ndarray:
-        """[depth, depth] float32: what an encoder sees of each label, here one-hot."""
-        return np.eye(self.depth, dtype=np.float32)
+    @property
+    def layout(self) -> Layout:
+        """One column of labels, read and said as one-hot vectors."""
+        labels = one_hot(0, self.depth)
+        return Layout(inputs=(labels,), outputs=(labels,))
 
     def read(self, path: Path) -> list[NoteSequence]:
         """The piece in a MIDI file.

@@ -49,6 +49,10 @@ class NoteSequence:
     ticks_per_quarter: int = 220
     instrument_names: tuple[str, ...] = ()
     """by instrument; "" where the file gives none"""
+    chords: tuple[tuple[float, str], ...] = ()
+    """(time in s, chord symbol such as "Am7"), in order of time"""
+    pedals: np.ndarray = field(default_factory=lambda: _table(3))
+    """[K, 3] float64: (time in s, instrument, value 0..127) of the sustain pedal, controller 64"""
 
 
 @dataclass

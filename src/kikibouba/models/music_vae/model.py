@@ -11,13 +11,14 @@ layer as a row of the `gates` of all symbols (a table [D, 4H]): what multiplying
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kikibouba.data.layout import Layout
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.music_vae.config import ModelConfig
 from kikibouba.nn import schedules
@@ -37,8 +38,9 @@ class SymbolRepresentation(Protocol):
         """D: labels are 0 … D - 1."""
         ...
 
-    def input_table(self) -> np.ndarray:
-        """What the encoder sees for each label: float32 [D, any width]."""
+    @property
+    def layout(self) -> Layout:
+        """What the columns of an example are."""
         ...
 
 
@@ -55,7 +57,9 @@ class MusicVAE(nn.Module):
         self.config = config
         self.z_size = config.z_size
         self.steps = representation.steps
-        self.encoder = BidirectionalEncoder(representation.input_table(), config.enc_rnn_size, config.z_size)
+        (input_part,) = representation.layout.inputs
+        input_table = cast(np.ndarray, input_part.table)
+        self.encoder = BidirectionalEncoder(input_table, config.enc_rnn_size, config.z_size)
         self.decoder = CategoricalDecoder(representation.depth, config.dec_rnn_size, config.z_size)
         if config.latent_init == "clear":
             self.clear_latent()
