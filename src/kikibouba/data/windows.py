@@ -5,6 +5,7 @@ with the bar in which its last note ends, so neither silent bars before the firs
 last one appear. Every window of `bars` bars inside a phrase is one example; the hop is one bar.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -57,8 +58,7 @@ def find_phrases(
         gap_bars: a silence of this many bars, or more, ends a phrase; 0: none does.
         max_bars: longer phrases are cut to this length.
     """
-    if len(end) and end.max() > MAX_STEPS:
-        raise KikiboubaError(f"it claims to last {end.max() // steps_per_bar} bars; at most 65536 are read")
+    check_length(end, steps_per_bar)
     breaks = np.ones(len(start), bool)
     breaks[1:] = part[1:] != part[:-1]
     if gap_bars:
@@ -76,13 +76,19 @@ def find_phrases(
     return Phrases(origin, first_bar, bars, phrase, inside + (first_bar * steps_per_bar)[phrase], room)
 
 
+def check_length(end: np.ndarray, steps_per_bar: int) -> None:
+    """Raise KikiboubaError if one of these steps [N] is beyond `MAX_STEPS`."""
+    if len(end) and end.max() > MAX_STEPS:
+        raise KikiboubaError(f"it claims to last {end.max() // steps_per_bar} bars; at most 65536 are read")
+
+
 def slice_bars(
     line: np.ndarray, first_bar: np.ndarray, phrase_bars: np.ndarray, bars: int, steps_per_bar: int
 ) -> np.ndarray:
-    """All windows [W, bars * steps_per_bar] of a line of labels that lie inside a phrase, in order.
+    """All windows [W, bars * steps_per_bar, …] of a line of labels that lie inside a phrase, in order.
 
     Args:
-        line: [any number of bars * steps_per_bar].
+        line: [any number of bars * steps_per_bar] labels, or rows of columns [that number, …].
         first_bar: [P] where each phrase starts on the line.
         phrase_bars: [P] how long it is.
         bars: length of a window.
@@ -90,15 +96,16 @@ def slice_bars(
     """
     count = np.maximum(phrase_bars - bars + 1, 0)
     first = np.repeat(first_bar - (np.cumsum(count) - count), count) + np.arange(count.sum())
-    rows = line.reshape(-1, steps_per_bar)[first[:, None] + np.arange(bars)]
-    return rows.reshape(len(first), bars * steps_per_bar)
+    columns = line.shape[1:]
+    rows = line.reshape(-1, steps_per_bar, *columns)[first[:, None] + np.arange(bars)]
+    return rows.reshape(len(first), bars * steps_per_bar, *columns)
 
 
 def unique_rows(rows: np.ndarray) -> np.ndarray:
-    """The rows without repetitions, in the order in which they first appear."""
-    content, size = rows.tobytes(), rows.itemsize * rows.shape[1]
+    """The examples [W, …] without repetitions, in the order in which they first appear."""
+    content, size = rows.tobytes(), rows.itemsize * math.prod(rows.shape[1:])
     unique = dict.fromkeys([content[i : i + size] for i in range(0, len(content), size)])
-    return np.frombuffer(b"".join(unique), rows.dtype).reshape(-1, rows.shape[1])
+    return np.frombuffer(b"".join(unique), rows.dtype).reshape(-1, *rows.shape[1:])
 
 
 def stack_padded(arrays: Iterable[np.ndarray], padding: int) -> np.ndarray:
