@@ -12,7 +12,8 @@ from torch import nn
 from kikibouba import hub
 from kikibouba.bridges.attributes import resolve
 from kikibouba.bridges.fitted_prior import FittedPrior
-from kikibouba.bridges.posterior_batches import assemble
+from kikibouba.bridges.latent_translation.model import LatentTranslation
+from kikibouba.bridges.posterior_batches import PosteriorBatches, assemble
 from kikibouba.bridges.posteriors import Posteriors, encode_dataset
 from kikibouba.config import Preset
 from kikibouba.data.rescaled import RescaledDataset
@@ -34,7 +35,17 @@ MEANING = ("pitch_classes", "min_pitch", "keep_first_offset")
 
 
 def train_model(
-    preset: Preset, data: str | Path, out: str | Path, start_from: str | Path | None = None, **options: Any
+    preset: Preset,
+    data: str | Path,
+    out: str | Path,
+    start_from: str | Path | None = None,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    max_minutes: float | None = None,
+    num_steps: int | None = None,
+    resume: bool = True,
+    tensorboard: bool = False,
 ) -> dict[str, Any]:
     """Train a model of one kind of content.
 
@@ -43,7 +54,8 @@ def train_model(
         data: a prepared dataset.
         out: folder of the run.
         start_from: a trained model (bundled name or folder) whose weights to start from.
-        options: of `train.loop.fit`: seed, device, max_minutes, num_steps, resume, tensorboard.
+        seed: of the initial weights, of the order of examples and of all noise.
+        device, max_minutes, num_steps, resume, tensorboard: as for `train.loop.fit`.
 
     Returns:
         The run's metrics, see `train.loop.fit`.
@@ -51,9 +63,31 @@ def train_model(
     Raises:
         KikiboubaError: the dataset holds another kind or shape; whatever `fit` raises.
     """
+    module, batches, preset = _model_and_batches(preset, data, start_from, seed)
+    metrics = fit(
+        module,
+        batches,
+        preset.train,
+        out,
+        preset=preset,
+        seed=seed,
+        device=device,
+        max_minutes=max_minutes,
+        num_steps=num_steps,
+        resume=resume,
+        tensorboard=tensorboard,
+    )
+    if os.environ.get("RANK", "0") == "0":
+        fit_prior(out, batches.dataset)
+    return metrics
+
+
+def _model_and_batches(
+    preset: Preset, data: str | Path, start_from: str | Path | None, seed: int
+) -> tuple[nn.Module, SplitBatches, Preset]:
+    """A network with its first weights, the batches it will see, and the preset as the dataset has it."""
     dataset = Dataset.open(data)
     preset = adopt_representation(preset, dataset)
-    seed = options.get("seed", 0)
     batches = SplitBatches(
         dataset,
         batch_size=preset.train.batch_size,
@@ -64,10 +98,7 @@ def train_model(
     module = build_module(preset, seed)
     if start_from is not None:
         copy_weights(start_from, module)
-    metrics = fit(module, batches, preset.train, out, preset=preset, **options)
-    if os.environ.get("RANK", "0") == "0":
-        fit_prior(out, dataset)
-    return metrics
+    return module, batches, preset
 
 
 def fit_prior(folder: str | Path, dataset: Dataset) -> None:
@@ -101,7 +132,13 @@ def train_translator(
     bases: Sequence[str | Path],
     data: Sequence[str | Path],
     out: str | Path,
-    **options: Any,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    max_minutes: float | None = None,
+    num_steps: int | None = None,
+    resume: bool = True,
+    tensorboard: bool = False,
 ) -> dict[str, Any]:
     """Train a bridge between frozen models.
 
@@ -110,31 +147,55 @@ def train_translator(
         bases: bundled names or folders of at least two models.
         data: for each base a dataset of its kind, in the same order.
         out: folder of the run; the bases' posteriors are cached in `out/posteriors`.
-        options: as for `train_model`.
+        seed: of the initial weights, of the order of examples and of all noise.
+        device, max_minutes, num_steps, resume, tensorboard: as for `train.loop.fit`.
     """
+    bridge, batches = _bridge_and_batches(preset, bases, data, Path(out) / "posteriors", seed, device)
+    preset = dataclasses.replace(preset, model=bridge.config)
+    return fit(
+        bridge,
+        batches,
+        preset.train,
+        out,
+        preset=preset,
+        seed=seed,
+        device=device,
+        max_minutes=max_minutes,
+        num_steps=num_steps,
+        resume=resume,
+        tensorboard=tensorboard,
+    )
+
+
+def _bridge_and_batches(
+    preset: Preset,
+    bases: Sequence[str | Path],
+    data: Sequence[str | Path],
+    cache: Path,
+    seed: int,
+    device: str,
+) -> tuple[LatentTranslation, PosteriorBatches]:
+    """A bridge that knows its bases, and batches of their posteriors, which are kept in `cache`."""
     if preset.representation is not None:
         raise KikiboubaError(f"{preset.name} is a model, not a translator: it takes no --bases")
     if len(bases) < 2 or len(bases) != len(data) or len(set(map(str, bases))) < len(bases):
         raise KikiboubaError(
             "a translator needs two or more different bases, and for each a dataset in the same order"
         )
-    device = options.get("device", "cpu")
     models = [hub.load_model(base, device) for base in bases]
     datasets = [open_for(model, folder) for model, folder in zip(models, data, strict=True)]
 
     def posteriors(split: str, limit: int) -> list[Posteriors]:
         return [
-            encode_dataset(str(base), model.module, dataset, split, Path(out) / "posteriors", limit)
+            encode_dataset(str(base), model.module, dataset, split, cache, limit)
             for base, model, dataset in zip(bases, models, datasets, strict=True)
         ]
 
-    seed, train = options.get("seed", 0), posteriors("train", TRAIN_POSTERIORS)
+    train = posteriors("train", TRAIN_POSTERIORS)
     attributes = resolve(preset.model.attributes, [model.kind for model in models])
     config = dataclasses.replace(preset.model, attributes=attributes)
     valid = posteriors("valid", VALID_POSTERIORS)
-    bridge, batches = assemble(config, train, valid, preset.train.batch_size, seed)
-    preset = dataclasses.replace(preset, model=bridge.config)
-    return fit(bridge, batches, preset.train, out, preset=preset, **options)
+    return assemble(config, train, valid, preset.train.batch_size, seed)
 
 
 def open_for(model: Model, folder: str | Path) -> Dataset:

@@ -52,22 +52,36 @@ def run(args: argparse.Namespace) -> None:
     from kikibouba.training import train_model, train_translator
 
     preset = load_preset(args.preset, overrides(args.set))
-    options = {
-        "seed": args.seed,
-        "device": args.device,
-        "max_minutes": args.max_minutes,
-        "num_steps": args.steps,
-        "resume": not args.fresh,
-        "tensorboard": args.tensorboard,
-    }
     if preset.representation is None:
         if args.start_from:
             raise KikiboubaError(
                 "--start-from is for models; a translator trains in minutes, start it afresh"
             )
-        train_translator(preset, args.bases or (), args.data, args.out, **options)
+        train_translator(
+            preset,
+            args.bases or (),
+            args.data,
+            args.out,
+            seed=args.seed,
+            device=args.device,
+            max_minutes=args.max_minutes,
+            num_steps=args.steps,
+            resume=not args.fresh,
+            tensorboard=args.tensorboard,
+        )
     else:
         if args.bases or len(args.data) > 1:
             raise KikiboubaError(f"{preset.name} is a model: it learns from one dataset and has no --bases")
-        train_model(preset, args.data[0], args.out, args.start_from, **options)
+        train_model(
+            preset,
+            args.data[0],
+            args.out,
+            args.start_from,
+            seed=args.seed,
+            device=args.device,
+            max_minutes=args.max_minutes,
+            num_steps=args.steps,
+            resume=not args.fresh,
+            tensorboard=args.tensorboard,
+        )
     print(args.out)
