@@ -82,10 +82,12 @@ def read_examples(source: Source, representation: Representation, every: bool = 
             raise KikiboubaError(f"{where} cannot be read as {representation.kind}")
     else:
         items, where = representation.read(_existing(Path(source))), str(source)
-    windows = _windows(items, representation, every)
+    rejections: list[KikiboubaError] = []
+    windows = _windows(items, representation, every, rejections)
     found = list(windows if every else islice(windows, 1))
     if not found:
-        raise KikiboubaError(f"{where} holds no usable {representation.kind}")
+        reason = f": {rejections[0]}" if rejections else ""
+        raise KikiboubaError(f"{where} holds no usable {representation.kind}{reason}")
     return found
 
 
@@ -97,14 +99,31 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _windows(items: list[Any], representation: Representation, every: bool) -> Iterator[np.ndarray]:
-    """First windows of all items, or (`every`, of music) windows that follow each other without overlap."""
+def _windows(
+    items: list[Any], representation: Representation, every: bool, rejections: list[KikiboubaError]
+) -> Iterator[np.ndarray]:
+    """First windows of all items, or (`every`, of music) windows that follow each other without overlap.
+
+    Why an item has none is appended to `rejections`.
+    """
     for item in items:
-        windows = representation.windows(item)
-        if every and windows and isinstance(item, NoteSequence):
+        try:
+            windows = representation.windows(item)
+        except KikiboubaError as error:
+            rejections.append(error)
+            continue
+        if every and isinstance(item, NoteSequence):
             yield from consecutive_windows(item, representation)
         else:
             yield from windows[:1]
+
+
+def _windows_or_none(item: Any, representation: Representation) -> list[np.ndarray]:
+    """The windows of an item; an empty list where it has none."""
+    try:
+        return representation.windows(item)
+    except KikiboubaError:
+        return []
 
 
 def consecutive_windows(sequence: NoteSequence, representation: Any) -> list[np.ndarray]:
@@ -120,12 +139,13 @@ def consecutive_windows(sequence: NoteSequence, representation: Any) -> list[np.
     line = _first_part(sequence, representation)
     found = []
     for piece in split_on_time_changes(line):
-        if not representation.windows(piece):
+        if not _windows_or_none(piece, representation):
             continue
         grid = quantize(piece, representation.steps_per_quarter)
         bar, num_bars = 0, -(-grid.total_steps // representation.steps_per_bar)
         while bar < num_bars:
-            window = representation.windows(_cut(piece, grid.q_start, grid.q_end, bar, representation))[:1]
+            cut = _cut(piece, grid.q_start, grid.q_end, bar, representation)
+            window = _windows_or_none(cut, representation)[:1]
             found += window
             bar += representation.bars if window else 1
     return found
@@ -135,7 +155,7 @@ def _first_part(sequence: NoteSequence, representation: Any) -> NoteSequence:
     """The notes of the first instrument with a usable window; all notes if none has one alone."""
     for instrument in np.unique(sequence.notes["instrument"]):
         part = replace(sequence, notes=sequence.notes[sequence.notes["instrument"] == instrument])
-        if representation.windows(part):
+        if _windows_or_none(part, representation):
             return part
     return sequence
 

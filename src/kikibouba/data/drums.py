@@ -2,6 +2,8 @@
 
 A label is a set of drums that are struck together: bit c is set where drum class c is hit, so 9 classes give
 512 labels and 0 is silence. The encoder sees the bits and one more that says "nothing is hit" (its `roll`).
+The decoder says labels, or with `roll_output` the bits one by one, as a NADE does. The 61 classes of
+`pitch_classes="full"` make too many labels; there the bits themselves are the example.
 
 Follows the original code: drum notes of all instruments form one pattern, pitches outside the table are
 ignored, a silence of a bar or more ends the pattern, a window of `bars` bars slides over it bar by bar,
@@ -10,7 +12,7 @@ music (the original's in the order of a hash table), and all of them (the origin
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -19,6 +21,7 @@ import numpy as np
 
 from kikibouba.data import drum_attributes
 from kikibouba.data.artifacts import Tune
+from kikibouba.data.drum_kits import PITCH_CLASSES, REDUCED, check_table, drums_by_class, merge_classes
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.layout import Layout, Part, one_hot
 from kikibouba.data.midi import read_midi
@@ -26,7 +29,6 @@ from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
 from kikibouba.data.windows import (
     QUARTERS_PER_BAR,
     Phrases,
-    check_usable,
     each_piece,
     find_phrases,
     quantize_in_four,
@@ -34,55 +36,10 @@ from kikibouba.data.windows import (
     stack_padded,
     unique_rows,
 )
-from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.errors import KikiboubaError
 
 VELOCITY, INSTRUMENT = 80, 9
 """Of decoded notes"""
-
-REDUCED = (
-    (36, 35),  # kick
-    (38, 27, 28, 31, 32, 33, 34, 37, 39, 40, 56, 65, 66, 75, 85),  # snare, and whatever clicks or claps
-    (42, 44, 54, 68, 69, 70, 71, 73, 78, 80, 22),  # closed hi-hat
-    (46, 67, 72, 74, 79, 81, 26),  # open hi-hat
-    (45, 29, 41, 43, 61, 64, 84),  # low tom
-    (48, 47, 60, 63, 77, 86, 87),  # mid tom
-    (50, 30, 62, 76, 83),  # high tom
-    (49, 52, 55, 57, 58),  # crash
-    (51, 53, 59, 82),  # ride
-)
-"""Pitches of each of the nine classes; the first is the one a decoded hit gets."""
-
-REDUCED_2018 = (
-    REDUCED[0],
-    REDUCED[1],
-    REDUCED[2][:-1],
-    REDUCED[3][:-1],
-    (45, 29, 41, 61, 64, 84),
-    REDUCED[5],
-    (50, 30, 43, 62, 76, 83),
-    (49, 55, 57, 58),
-    (51, 52, 53, 59, 82),
-)
-"""The table until April 2019: what magenta.js uses, and what the drum models published in 2018 learned."""
-
-ROLAND = (
-    (36,),
-    (38, 37, 40),
-    (42, 22, 44),
-    (46, 26),
-    (43, 58),
-    (47, 45),
-    (50, 48),
-    (49, 52, 55, 57),
-    (51, 53, 59),
-)
-"""The pads of the electronic kit on which the Groove MIDI Dataset was played."""
-
-FULL = tuple((pitch,) for pitches in REDUCED_2018 for pitch in pitches)
-"""61 classes of one pitch each."""
-
-PITCH_CLASSES = {"reduced": REDUCED, "reduced_2018": REDUCED_2018, "roland": ROLAND}
-
 
 SWAPPED_CLASSES = ((2, 3, 8), (4, 5, 6))
 """Classes that play each other's part in `DrumsRepresentation.augment`: what keeps time, and the toms."""
@@ -90,18 +47,22 @@ SWAPPED_CLASSES = ((2, 3, 8), (4, 5, 6))
 
 @dataclass(frozen=True)
 class DrumsRepresentation:
-    """What a drum example is. Arrays are labels [steps] uint16."""
+    """What a drum example is. Arrays are labels [steps] uint16; with 61 classes, bits [steps, depth] uint8."""
 
     kind: ClassVar[str] = "drums"
 
     bars: int = 2
-    pitch_classes: Literal["reduced", "reduced_2018", "roland"] = "reduced"
+    pitch_classes: Literal["reduced", "reduced_2018", "roland", "full"] = "reduced"
+    roll_output: bool = False
+    """The decoder says for every class whether it is hit, not which of 512 labels it is. Always so with 61
+    classes.
+    """
     gap_bars: float = 1.0
     """A silence of this many bars ends a pattern; 0: none does."""
     max_bars: int | None = 100
     """Longer patterns are cut."""
     add_end_token: bool = False
-    """Ends every example with one more label, the last of the vocabulary."""
+    """Ends every example with one more label, the last of the vocabulary (of a roll: one more column)."""
     max_windows: int | None = None
     """At most this many examples a file, the first ones."""
     steps_per_quarter: int = 4
@@ -117,9 +78,9 @@ class DrumsRepresentation:
     def __post_init__(self) -> None:
         if self.bars < 1 or self.steps_per_quarter < 1:
             raise KikiboubaError("bars and steps_per_quarter must be at least 1")
-        if self.pitch_classes not in PITCH_CLASSES:
-            hint = did_you_mean(self.pitch_classes, PITCH_CLASSES)
-            raise KikiboubaError(f"unknown pitch_classes {self.pitch_classes!r}{hint}")
+        check_table(self.pitch_classes)
+        if self.pitch_classes == "full" and self.swap_classes:
+            raise KikiboubaError("swap_classes needs a table of nine classes; switch it off for the full one")
         if 0 < self.gap_bars < 1 or self.gap_bars < 0:
             raise KikiboubaError("gap_bars must be 0 (silence ends no pattern) or at least 1")
 
@@ -139,68 +100,95 @@ class DrumsRepresentation:
         return self.bars * self.steps_per_bar + self.add_end_token
 
     @property
+    def is_full(self) -> bool:
+        """Whether examples are bits, there being too many classes for labels."""
+        return self.pitch_classes == "full"
+
+    @property
     def depth(self) -> int:
-        """Size of the vocabulary."""
-        return 2 ** len(self.classes) + self.add_end_token
+        """Size of the vocabulary; with 61 classes, the number of columns."""
+        return (len(self.classes) if self.is_full else 2 ** len(self.classes)) + self.add_end_token
 
     @property
     def layout(self) -> Layout:
-        """One column of labels, read as a roll and said as one-hot vectors."""
-        return Layout(inputs=(Part(0, 1, self.roll()),), outputs=(one_hot(0, self.depth),))
+        """One column of labels, read as a roll and said as one-hot vectors or as a roll; or columns of bits.
+
+        A roll that is read has one more column, last, that is 1 where all the others are 0.
+        """
+        if self.is_full:
+            return Layout((Part(0, self.depth, adds_none=True),), (Part(0, self.depth),))
+        roll = self.roll()
+        said = Part(0, 1, roll[:, :-1]) if self.roll_output else one_hot(0, self.depth)
+        return Layout(inputs=(Part(0, 1, roll),), outputs=(said,))
 
     def roll(self) -> np.ndarray:
         """[depth, classes + 1] float32: what an encoder sees of each label: its bits, and 1 if there is none.
 
         An end token has a column of its own, before the last.
         """
-        count = len(self.classes) + self.add_end_token
-        labels = np.arange(2 ** len(self.classes))
-        if self.add_end_token:
-            labels = np.append(labels, 2 ** len(self.classes))
-        bits = labels[:, None] >> np.arange(count) & 1
-        return np.column_stack([bits, labels == 0]).astype(np.float32)
+        bits = self._bits(np.arange(self.depth))
+        return np.column_stack([bits, ~bits.any(1)]).astype(np.float32)
+
+    def _bits(self, array: np.ndarray) -> np.ndarray:
+        """Labels [T] (or bits) → bits [T, classes + end token] bool."""
+        if self.is_full:
+            return array.astype(bool)
+        labels, count = array.astype(np.int64)[:, None], len(self.classes)
+        bits = labels >> np.arange(count + self.add_end_token) & 1
+        return bits.astype(bool)
+
+    def _labels(self, bits: np.ndarray) -> np.ndarray:
+        """Bits [T, classes] → an array without an end token: labels [T] uint16, or the bits as uint8."""
+        if self.is_full:
+            return bits.astype(np.uint8)
+        return bits.astype(np.uint16) @ (1 << np.arange(len(self.classes), dtype=np.uint16))
 
     def read(self, path: Path) -> list[NoteSequence]:
-        """The piece in a MIDI file.
-
-        Raises:
-            KikiboubaError: the file is broken, or holds no drum pattern; names the rule that rejected it.
-        """
-        sequence = read_midi(path)
-        try:
-            check_usable(sequence, self._phrases)
-        except KikiboubaError as error:
-            raise KikiboubaError(f"no drum pattern in {path}: {error}") from None
-        return [sequence]
+        """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
+        return [read_midi(path)]
 
     def warnings(self, item: NoteSequence) -> list[str]:
         """What looks wrong about a piece's meter and beat, one line each."""
         return grid_warnings(item, self.steps_per_quarter)
 
     def windows(self, item: NoteSequence) -> list[np.ndarray]:
-        """All examples of a piece, labels [steps] uint16 each, in order of time."""
+        """All examples of a piece, in order of time.
+
+        Raises:
+            KikiboubaError: there are none; names the rule that rejected the piece.
+        """
         rows = (row for rows in each_piece(item, self._windows_of_piece) for row in rows)
         return list(rows if self.max_windows is None else islice(rows, self.max_windows))
 
     def _windows_of_piece(self, piece: NoteSequence) -> np.ndarray:
-        """[W, steps] uint16; raises KikiboubaError if there is none."""
+        """[W, steps] uint16, or [W, steps, depth] uint8; raises KikiboubaError if there is none."""
         hits, phrases = self._phrases(piece)
-        line = np.zeros(int(phrases.bars.sum()) * self.steps_per_bar, np.uint16)
+        line = np.zeros((int(phrases.bars.sum()) * self.steps_per_bar, len(self.classes)), bool)
         on = phrases.room > 0
         line[phrases.position[on]] = hits[on]
-        rows = slice_bars(line, phrases.first_bar, phrases.bars, self.bars, self.steps_per_bar)
-        if self.add_end_token:
-            rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=self.depth - 1)
-        return unique_rows(rows)
+        labels = self._labels(line)
+        rows = slice_bars(labels, phrases.first_bar, phrases.bars, self.bars, self.steps_per_bar)
+        return self._with_end(unique_rows(rows))
+
+    def _with_end(self, rows: np.ndarray) -> np.ndarray:
+        """Examples [W, T, …], each ended by the end token if there is one."""
+        if not self.add_end_token:
+            return rows
+        if not self.is_full:
+            return np.pad(rows, ((0, 0), (0, 1)), constant_values=self.depth - 1)
+        rows = np.pad(rows, ((0, 0), (0, 1), (0, 1)))
+        rows[:, -1, -1] = 1
+        return rows
 
     def _phrases(self, piece: NoteSequence) -> tuple[np.ndarray, Phrases]:
-        """The label of each onset of a piece, and its phrases; raises if none fills a window."""
-        bit = self._bit_of_pitch()
-        usable = self._usable(piece, bit)
+        """What is hit at each onset of a piece, [N, classes] bool, and its phrases; raises if none fills a
+        window.
+        """
+        usable, class_of_note = drums_by_class(piece, self.pitch_classes)
         quantized = quantize_in_four(usable, self.steps_per_quarter)
         start, which = np.unique(quantized.q_start, return_inverse=True)
-        hits = np.zeros(len(start), np.uint16)
-        np.bitwise_or.at(hits, which, bit[usable.notes["pitch"]])
+        hits = np.zeros((len(start), len(self.classes)), bool)
+        hits[which, class_of_note] = True
         one_part = np.zeros(len(start), np.int64)
         steps_per_bar = self.steps_per_bar
         phrases = find_phrases(one_part, start, start + 1, steps_per_bar, self.gap_bars, self.max_bars)
@@ -212,62 +200,50 @@ class DrumsRepresentation:
             )
         return hits, phrases
 
-    def _bit_of_pitch(self) -> np.ndarray:
-        """[128] uint16: the bit of each pitch's class, 0 for pitches that are in none."""
-        bit = np.zeros(128, np.uint16)
-        for c, pitches in enumerate(self.classes):
-            bit[list(pitches)] = 1 << c
-        return bit
-
-    def _usable(self, piece: NoteSequence, bit: np.ndarray) -> NoteSequence:
-        """The piece with only its drums that have a class; raises if there are none."""
-        notes = piece.notes
-        drums = notes["is_drum"] & (notes["velocity"] > 0)
-        usable = drums & (bit[np.clip(notes["pitch"], 0, 127)] > 0)
-        if usable.any():
-            return replace(piece, notes=notes[usable])
-        if not drums.any():
-            raise KikiboubaError("none of its notes are drums (channel 10)")
-        raise KikiboubaError(f"none of its drums is in the table {self.pitch_classes!r}")
-
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A random variation, by `rotate`, `swap_classes`, `drop_class_prob` and `drop_hit_prob`.
 
         All are off by default: the original varies drums in no way. A few thousand patterns are soon known
         by heart.
         """
-        grid, end = np.split(array, [self.bars * self.steps_per_bar])
+        count, length = len(self.classes), self.bars * self.steps_per_bar
+        hits = self._bits(array[:length])[:, :count]
         if self.rotate:
-            quarters = len(grid) // self.steps_per_quarter
-            grid = np.roll(grid, self.steps_per_quarter * int(rng.integers(quarters)))
-        place = np.arange(len(REDUCED), dtype=np.uint16)
+            quarters = length // self.steps_per_quarter
+            hits = np.roll(hits, self.steps_per_quarter * int(rng.integers(quarters)), axis=0)
+        player = np.arange(count)
         if self.swap_classes:
             for group in SWAPPED_CLASSES:
-                place[list(group)] = rng.permutation(group)
-        heard = rng.random(len(REDUCED)) >= self.drop_class_prob
-        kept = rng.random((len(grid), len(REDUCED))) >= self.drop_hit_prob * rng.random()
-        hits = (grid[:, None] >> np.arange(len(REDUCED), dtype=np.uint16)) & (heard & kept)
-        return np.concatenate([(hits << place).sum(1).astype(array.dtype), end])
+                player[rng.permutation(group)] = group
+        heard = rng.random(count) >= self.drop_class_prob
+        kept = rng.random((length, count)) >= self.drop_hit_prob * rng.random()
+        varied = array.copy()
+        varied[(slice(length), slice(count))[: array.ndim]] = self._labels((hits & heard & kept)[:, player])
+        return varied
 
     def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """(x [B, steps] int64, lengths [B] int64)."""
-        x = np.stack(arrays).astype(np.int64)
+        """Examples → (x [B, T] int64, or float32 [B, T, depth] of bits; lengths [B] int64)."""
+        if self.is_full:
+            x = np.array(arrays, np.float32).reshape(len(arrays), -1, self.depth)
+        else:
+            x = stack_padded(arrays, 0)
         return x, np.full(len(x), x.shape[1], np.int64)
 
     def split_batch(self, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        """Decoded labels [B, T] → one array [length] uint16 each."""
-        return [row[:length].astype(np.uint16) for row, length in zip(x, lengths, strict=True)]
+        """What was decoded → one array [length] uint16, or [length, depth] uint8, each."""
+        dtype = np.uint8 if self.is_full else np.uint16
+        return [row[:length].astype(dtype) for row, length in zip(x, lengths, strict=True)]
 
     def to_artifact(self, array: np.ndarray) -> Tune:
         """The pattern as a tune at 120 quarters a minute."""
         return Tune(self.to_sequence(array))
 
     def to_sequence(self, array: np.ndarray) -> NoteSequence:
-        """Labels [T] → drum notes of one step each, the first pitch of every class that is hit."""
-        labels = np.asarray(array, np.int64)
+        """An example → drum notes of one step each, the first pitch of every class that is hit."""
+        bits = self._bits(np.asarray(array))
         if self.add_end_token:
-            labels = labels[: np.append(np.flatnonzero(labels == self.depth - 1), len(labels))[0]]
-        step, c = np.nonzero(labels[:, None] >> np.arange(len(self.classes)) & 1)
+            bits = bits[~np.logical_or.accumulate(bits[:, -1]), :-1]
+        step, c = np.nonzero(bits)
         pitch = np.array([pitches[0] for pitches in self.classes])[c]
         seconds = 60.0 / DEFAULT_QPM / self.steps_per_quarter
         notes = make_notes(pitch, step * seconds, (step + 1) * seconds, VELOCITY, INSTRUMENT, 0, True)
@@ -278,8 +254,11 @@ class DrumsRepresentation:
         )
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """density, syncopation and brightness [n] of patterns; formulas in `drum_attributes.measure`."""
-        labels = stack_padded(arrays, 0)
-        labels[labels == 2 ** len(self.classes)] = 0  # the end token
-        hits = labels[:, :, None] >> np.arange(len(self.classes)) & 1
+        """density, syncopation and brightness [n] of patterns; formulas in `drum_attributes.measure`.
+
+        The 61 classes are first merged into nine.
+        """
+        if self.is_full:
+            arrays = [merge_classes(array[:, : len(self.classes)]) for array in arrays]
+        hits = stack_padded(arrays, 0)[:, :, None] >> np.arange(len(REDUCED)) & 1
         return drum_attributes.measure(hits, self.steps_per_bar)

@@ -33,7 +33,6 @@ from kikibouba.data.windows import (
     MAX_STEPS,
     QUARTERS_PER_BAR,
     Phrases,
-    check_usable,
     each_piece,
     find_phrases,
     quantize_in_four,
@@ -136,24 +135,19 @@ class MelodyRepresentation:
         return Layout(inputs=(labels,), outputs=(labels,))
 
     def read(self, path: Path) -> list[NoteSequence]:
-        """The piece in a MIDI file.
-
-        Raises:
-            KikiboubaError: the file is broken, or holds no melody; names the rule that rejected it.
-        """
-        sequence = read_midi(path)
-        try:
-            check_usable(sequence, self._phrases)
-        except KikiboubaError as error:
-            raise KikiboubaError(f"no melody in {path}: {error}") from None
-        return [sequence]
+        """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
+        return [read_midi(path)]
 
     def warnings(self, item: NoteSequence) -> list[str]:
         """What looks wrong about a piece's meter and beat, one line each."""
         return grid_warnings(item, self.steps_per_quarter)
 
     def windows(self, item: NoteSequence) -> list[np.ndarray]:
-        """All examples of a piece, labels [steps] uint8, in order of time change, instrument and time."""
+        """All examples of a piece, labels [steps] uint8, in order of time change, instrument and time.
+
+        Raises:
+            KikiboubaError: there are none; names the rule that rejected the piece.
+        """
         rows = (row for rows in each_piece(item, self._windows_of_piece) for row in rows)
         return list(rows if self.max_windows is None else islice(rows, self.max_windows))
 

@@ -22,11 +22,15 @@ class Representation(Protocol):
     """"melody", "drums" or "sketch": the word after `--to`."""
 
     def read(self, path: Path) -> list[Any]:
-        """Items of a file. Raises KikiboubaError saying which rule rejected it."""
+        """Items of a file: parsing and no more. Raises KikiboubaError if the file is broken."""
         ...
 
     def windows(self, item: Any) -> list[np.ndarray]:
-        """All examples in an item, in order, without duplicates."""
+        """All examples in an item, in order, without duplicates: at least one.
+
+        Raises:
+            KikiboubaError: there is none; says which rule rejected the item, and a remedy if there is one.
+        """
         ...
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

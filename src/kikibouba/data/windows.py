@@ -131,13 +131,23 @@ def quantize_in_four(piece: NoteSequence, steps_per_quarter: int) -> QuantizedSe
 
 
 def each_piece(sequence: NoteSequence, extract: Callable[[NoteSequence], T]) -> Iterator[T]:
-    """What `extract` finds in each piece of constant tempo and meter; pieces it rejects are passed over."""
+    """What `extract` finds in each piece of constant tempo and meter; pieces it rejects are passed over.
+
+    If it rejects them all, the error by which it rejects the one with most notes is raised.
+    """
+    error, most, found = KikiboubaError("it has no notes"), 0, False
     for piece in split_on_time_changes(sequence):
         if len(piece.notes):
             try:
-                yield extract(piece)
-            except KikiboubaError:
-                continue
+                result = extract(piece)
+            except KikiboubaError as rejection:
+                if len(piece.notes) > most:
+                    error, most = rejection, len(piece.notes)
+            else:
+                found = True
+                yield result
+    if not found:
+        raise error
 
 
 def check_usable(sequence: NoteSequence, extract: Callable[[NoteSequence], object]) -> None:
