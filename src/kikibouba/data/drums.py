@@ -47,7 +47,7 @@ SWAPPED_CLASSES = ((2, 3, 8), (4, 5, 6))
 
 @dataclass(frozen=True)
 class DrumsRepresentation:
-    """What a drum example is. Arrays are labels [steps] uint16; with 61 classes, bits [steps, depth] uint8."""
+    """What a drum example is: labels [steps] uint16, or with 61 classes bits [steps, depth] uint8."""
 
     kind: ClassVar[str] = "drums"
 
