@@ -1,0 +1,114 @@
+"""Files, and files inside a .tar, as regions that nothing reads beyond."""
+
+import gzip
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, cast
+
+import numpy as np
+
+from kikibouba.errors import KikiboubaError
+
+_MOST_MEMBERS = 10_000
+_COPY_BYTES = 1 << 20
+_EXPANSION = 16
+"""How many times its size a compressed archive of weights may expand to; weights hardly compress at all."""
+
+
+class Region(NamedTuple):
+    """Bytes `start … start + size` of an open file."""
+
+    file: BinaryIO
+    start: int
+    size: int
+    name: str
+
+    def read(self, offset: int = 0, size: int | None = None) -> np.ndarray:
+        """Bytes `offset … offset + size` (None: to the end), uint8.
+
+        Raises:
+            KikiboubaError: they lie outside the region, or the file is shorter than it was.
+        """
+        size = self.size - offset if size is None else size
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise KikiboubaError(f"{self.name} is damaged: bytes {offset} to {offset + size} lie outside it")
+        content = np.empty(size, np.uint8)
+        try:
+            self.file.seek(self.start + offset)
+            count = cast(int, self.file.readinto(memoryview(content)))  # type: ignore[attr-defined]
+        except OSError as error:
+            raise KikiboubaError(f"cannot read {self.name}: {error.strerror or error}") from None
+        if count != size:
+            raise KikiboubaError(f"{self.name} is truncated")
+        return content
+
+
+@contextmanager
+def open_files(paths: list[Path]) -> Iterator[dict[str, Region]]:
+    """Whole files by their names."""
+    with ExitStack() as stack:
+        try:
+            files = [stack.enter_context(path.open("rb")) for path in paths]
+        except OSError as error:
+            raise KikiboubaError(f"cannot read {error.filename}: {error.strerror}") from None
+        yield {
+            path.name: Region(file, 0, path.stat().st_size, str(path))
+            for path, file in zip(paths, files, strict=True)
+        }
+
+
+@contextmanager
+def open_tar(path: Path) -> Iterator[dict[str, Region]]:
+    """The plain files in a .tar or .tar.gz by their names without folders. Nothing is unpacked by name.
+
+    Of a compressed archive a decompressed copy lies in a nameless temporary file while it is read.
+    """
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(path.open("rb"))
+            if file.read(2) == b"\x1f\x8b":
+                limit = _EXPANSION * path.stat().st_size + (1 << 20)
+                file = stack.enter_context(_decompressed(path, limit))
+            regions = _members(file, path)
+        except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+            if isinstance(error, KikiboubaError):
+                raise
+            raise KikiboubaError(f"{path} is not a readable tar archive: {error}") from None
+        yield regions
+
+
+@contextmanager
+def _decompressed(path: Path, limit: int) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as copy, gzip.open(path) as source:
+        while chunk := source.read(_COPY_BYTES):
+            copy.write(chunk)
+            if copy.tell() > limit:
+                raise KikiboubaError(
+                    f"{path} expands to more than {_EXPANSION} times its size, which weights never do; "
+                    "if you trust it, unpack it and name the folder"
+                )
+        yield cast(BinaryIO, copy)
+
+
+def _members(file: BinaryIO, path: Path) -> dict[str, Region]:
+    file.seek(0, 2)
+    end = file.tell()
+    file.seek(0)
+    regions: dict[str, Region] = {}
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        for count, member in enumerate(archive):
+            if count == _MOST_MEMBERS:
+                raise KikiboubaError(f"{path} holds more than {_MOST_MEMBERS} files; a checkpoint has a few")
+            name = member.name.rpartition("/")[2]
+            if not member.isreg() or member.issparse() or name.startswith("._"):  # ._: macOS's notes
+                continue
+            if name in regions:
+                raise KikiboubaError(f"{path} holds two files {name}; unpack it and name one of them")
+            if member.offset_data + member.size > end:
+                raise KikiboubaError(f"{path} is truncated: {name} runs past its end")
+            regions[name] = Region(file, member.offset_data, member.size, f"{path}:{name}")
+    return regions
