@@ -150,6 +150,11 @@ def split_on_time_changes(sequence: NoteSequence) -> list[NoteSequence]:
     tempo and one meter; its `total_time` is the end of its last note. Before the first change 120 quarters a
     minute and 4/4 hold.
     """
+    return [piece for _, piece in pieces_with_starts(sequence)]
+
+
+def pieces_with_starts(sequence: NoteSequence) -> list[tuple[float, NoteSequence]]:
+    """The pieces of `split_on_time_changes`, each with the second at which it starts in the sequence."""
     changes = [(time, 0, tuple(meter)) for time, *meter in sequence.time_signatures.tolist()]
     changes += [(time, 1, tuple(qpm)) for time, *qpm in sequence.tempos.tolist()]
     changes = sorted((c for c in changes if c[0] < sequence.total_time), key=lambda change: change[0])
@@ -166,7 +171,7 @@ def split_on_time_changes(sequence: NoteSequence) -> list[NoteSequence]:
     if sequence.total_time > times[-1]:
         times.append(sequence.total_time)
     if len(times) == 2:
-        return [_piece(sequence, sequence.notes, 0.0, times[1], states[0])]
+        return [(0.0, _piece(sequence, sequence.notes, 0.0, times[1], states[0]))]
     by_onset = sequence.notes[np.argsort(sequence.notes["start"], kind="stable")]
     cuts = np.searchsorted(np.sort(sequence.notes["start"]), times).tolist()
     pieces = []
@@ -176,8 +181,18 @@ def split_on_time_changes(sequence: NoteSequence) -> list[NoteSequence]:
         notes = by_onset[first:last].copy()
         notes["end"] = np.minimum(notes["end"], end) - start
         notes["start"] -= start
-        pieces.append(_piece(sequence, notes, start, end, piece_state))
+        pieces.append((start, _piece(sequence, notes, start, end, piece_state)))
     return pieces
+
+
+def excerpt(piece: NoteSequence, start: float, end: float) -> NoteSequence:
+    """The seconds [start, end) of a piece of one tempo and meter, moved to 0; notes are cut at the end."""
+    notes = piece.notes[(piece.notes["start"] >= start) & (piece.notes["start"] < end)].copy()
+    notes["end"] = np.minimum(notes["end"], end) - start
+    notes["start"] -= start
+    meter = tuple(piece.time_signatures[0, 1:].tolist()) if len(piece.time_signatures) else DEFAULT_METER
+    tempo = (float(piece.tempos[0, 1]),) if len(piece.tempos) else (DEFAULT_QPM,)
+    return _piece(piece, notes, start, end, (meter, tempo))
 
 
 def _piece(
