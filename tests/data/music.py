@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from kikibouba.data.notes import NoteSequence, make_notes
+from kikibouba.data.representation import Representation
+from kikibouba.errors import KikiboubaError
 
 STEP = 0.125
 """Seconds of a sixteenth at 120 quarters a minute"""
@@ -34,6 +36,14 @@ def tune(*notes: tuple[int, ...], is_drum: bool = False, meter: tuple[int, int] 
         time_signatures=np.array([[0.0, *meter]]),
         total_time=float(end.max(initial=0) * STEP),
     )
+
+
+def windows_or_none(representation: Representation, sequence: NoteSequence) -> list[np.ndarray]:
+    """The examples of a piece; none if it is rejected."""
+    try:
+        return representation.windows(sequence)
+    except KikiboubaError:
+        return []
 
 
 def midi_file(*tracks: bytes, division: int = 480, count: int | None = None, extra: bytes = b"") -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from music import STEP, tune
+from music import STEP, tune, windows_or_none
 
 from kikibouba.data.melody import NOTE_OFF, MelodyRepresentation
 from kikibouba.data.midi import write_midi
@@ -26,7 +26,7 @@ def labels(*events: int) -> list[int]:
 
 
 def rows(representation: MelodyRepresentation, sequence: NoteSequence) -> list[list[int]]:
-    return [row.tolist() for row in representation.windows(sequence)]
+    return [row.tolist() for row in windows_or_none(representation, sequence)]
 
 
 @pytest.mark.parametrize(
@@ -197,18 +197,24 @@ def test_shapes_and_table() -> None:
         (tune((60, 0, 16), (62, 32, 48)), "longest phrase has 1 of the 2 bars needed"),
     ],
 )
-def test_reading_names_the_rule_that_rejects(sequence: NoteSequence, rule: str, tmp_path: Path) -> None:
-    path = write_midi(sequence, tmp_path / "a.mid")
+def test_the_rule_that_rejects_is_named(sequence: NoteSequence, rule: str, tmp_path: Path) -> None:
+    (item,) = TWO_BARS.read(write_midi(sequence, tmp_path / "a.mid"))
     with pytest.raises(KikiboubaError, match=rule) as error:
-        TWO_BARS.read(path)
+        TWO_BARS.windows(item)
     assert "\n" not in str(error.value)
-    assert rows(TWO_BARS, sequence) == []
 
 
-def test_a_piece_that_claims_to_fill_the_memory_is_rejected(tmp_path: Path) -> None:
+def test_of_several_pieces_the_largest_says_why() -> None:
+    meters = np.array([[0.0, 3, 4], [4.0, 6, 8]])
+    few_then_many = replace(tune((60, 0, 8), (60, 32, 40), (62, 40, 48)), time_signatures=meters)
+    with pytest.raises(KikiboubaError, match="the meter is 6/8"):
+        TWO_BARS.windows(few_then_many)
+
+
+def test_a_piece_that_claims_to_fill_the_memory_is_rejected() -> None:
     endless = replace(tune((60, 0, 800)), tempos=np.array([[0.0, 3e5]]))
     with pytest.raises(KikiboubaError, match="it claims to last 125000 bars; at most 65536 are read"):
-        TWO_BARS.read(write_midi(endless, tmp_path / "a.mid"))
+        TWO_BARS.windows(endless)
 
 
 def test_reading_gives_the_piece(tmp_path: Path) -> None:
