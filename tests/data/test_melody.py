@@ -344,3 +344,16 @@ def test_attributes_are_finite_and_do_not_depend_on_the_others(group: list[np.nd
             assert values[0] == together[name][i]
     assert all(np.isfinite(values).all() for values in TWO_BARS.attributes([group[0][:length]]).values())
     assert ((together["jaggedness"] >= 0) & (together["jaggedness"] <= 1)).all()
+
+
+def test_fill_up_ends_what_still_sounds():
+    rows = np.array([41, 0, 0, 0] * 4, np.uint8)
+    filled = MelodyRepresentation().fill_up(rows)
+    assert filled.tolist() == [*rows.tolist(), 1, *[0] * 15]
+    rows[-1] = 1
+    assert not MelodyRepresentation().fill_up(rows)[16:].any()
+    token = MelodyRepresentation(add_end_token=True).fill_up(np.append(rows, 90).astype(np.uint8))
+    assert (len(token), token[-1], token[-2]) == (33, 90, 0)
+    columns = MelodyRepresentation().fill_up(np.stack([rows, rows + 1], axis=1))
+    assert columns.shape == (32, 2)
+    assert columns.dtype == np.uint8

@@ -79,6 +79,7 @@ class MelodyRepresentation:
     """What a melody example is. Arrays are labels [steps] uint8."""
 
     kind: ClassVar[str] = "melody"
+    one_instrument: ClassVar[bool] = True
 
     bars: int = 2
     min_pitch: int = 21
@@ -272,6 +273,17 @@ class MelodyRepresentation:
             silent_before = np.append(True, out[events[:-1]] == NOTE_OFF)
             out[events[silent_before & (out[events] == NOTE_OFF)]] = NO_EVENT
         return out.astype(array.dtype)
+
+    def fill_up(self, array: np.ndarray) -> np.ndarray:
+        """An example of fewer bars with silence behind it, [steps] or [steps, K]. What still sounds ends."""
+        rows, token = np.split(array, [len(array) - self.add_end_token])
+        steps = self.steps - self.add_end_token
+        filled = np.pad(rows, [(0, steps - len(rows)), *([(0, 0)] * (rows.ndim - 1))])
+        labels = filled.reshape(steps, -1)[:, 0]
+        events = labels[labels > NO_EVENT]
+        if len(rows) < steps and len(events) and events[-1] != NOTE_OFF:
+            labels[len(rows)] = NOTE_OFF
+        return np.concatenate([filled, token])
 
     def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """(x [B, steps] int64, lengths [B] int64)."""
