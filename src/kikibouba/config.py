@@ -29,6 +29,7 @@ FAMILIES = {
 REPRESENTATIONS = {
     "melody": "kikibouba.data.melody:MelodyRepresentation",
     "drums": "kikibouba.data.drums:DrumsRepresentation",
+    "groove": "kikibouba.data.groove:GrooveRepresentation",
     "sketch": "kikibouba.data.sketch:SketchRepresentation",
 }
 """Representation kind → its dataclass."""

@@ -47,7 +47,8 @@ class Model:
         """`module` is a `LatentModel` in eval mode on `device`; `name` is how the user knows it."""
         self.preset, self.module, self.name, self.device = preset, module, name, device
         self.fitted_prior = fitted_prior
-        self.representation = preset.representation
+        own = preset.representation
+        self.representation = own.in_use() if hasattr(own, "in_use") else own
 
     @property
     def kind(self) -> str:

@@ -207,7 +207,7 @@ def open_for(model: Model, folder: str | Path) -> Dataset:
     dataset = Dataset.open(folder)
     adopt_representation(model.preset, dataset)
     for name in MEANING:
-        ours, theirs = (getattr(r, name, None) for r in (model.representation, dataset.representation))
+        ours, theirs = (getattr(r, name, None) for r in (model.preset.representation, dataset.representation))
         if ours != theirs:
             raise KikiboubaError(
                 f"{folder} was prepared with {name} {theirs}, but {model.name} was trained with {ours}: "

@@ -33,6 +33,37 @@ def measure(hits: np.ndarray, steps_per_bar: int) -> dict[str, np.ndarray]:
     }
 
 
+def measure_playing(hits: np.ndarray, velocities: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
+    """Attributes of how n patterns are played, float64 [n] each, never NaN.
+
+        loudness  mean velocity of the strokes, 0 to 1
+        lateness  how long after their step of the grid the strokes come on average, in steps, -0.5 (rushed)
+                  to 0.5 (laid back)
+        swing     lateness of the strokes on every second step, less that of all the others; 0 if there are
+                  none of either
+
+    Args:
+        hits: [n, T, 9] bool or 0/1.
+        velocities: [n, T, 9], 0 to 1.
+        offsets: [n, T, 9], how early each stroke is, in half steps, -1 to 1.
+    """
+    hit = hits.astype(bool)
+    late = -offsets.astype(np.float64) / 2
+    weak, strong = _mean(late[:, 1::2], hit[:, 1::2]), _mean(late[:, ::2], hit[:, ::2])
+    both = hit[:, 1::2].any(axis=(1, 2)) & hit[:, ::2].any(axis=(1, 2))
+    return {
+        "loudness": _mean(velocities, hit),
+        "lateness": _mean(late, hit),
+        "swing": np.where(both, weak - strong, 0.0),
+    }
+
+
+def _mean(values: np.ndarray, hit: np.ndarray) -> np.ndarray:
+    """[n]: mean of values [n, T, 9] where something is hit; 0 where nothing is."""
+    total = np.where(hit, values, 0).sum(axis=(1, 2), dtype=np.float64)
+    return total / np.maximum(hit.sum(axis=(1, 2)), 1)
+
+
 def _syncopation(on: np.ndarray, steps_per_bar: int) -> np.ndarray:
     """[n] of rhythms [n, T] bool."""
     n, length = on.shape

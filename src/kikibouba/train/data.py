@@ -26,7 +26,7 @@ from kikibouba.models.base import Batch
 POOL = 50
 """Batches whose examples are sorted by length together."""
 
-AUGMENTATION = (
+NOT_STORED = (
     "transpose_range",
     "rotate",
     "swap_classes",
@@ -34,9 +34,18 @@ AUGMENTATION = (
     "drop_hit_prob",
     "random_scale_factor",
     "augment_stroke_prob",
+    "roll_output",
+    "pitch_classes_in_use",
+    "humanize",
+    "tapify",
+    "fixed_velocities",
+    "add_instruments",
+    "max_note_dropout_probability",
+    "hits_as_controls",
+    "split_instruments",
 )
-"""Fields of representations that matter in training only, so that a preset may change them for a prepared
-dataset.
+"""Fields of representations that say how stored examples are varied and shown to a model, so that a preset may
+change them for a prepared dataset.
 """
 
 SHAPE = ("steps", "depth", "max_length")
@@ -181,8 +190,8 @@ class Prefetch:
 
 
 def adopt_representation(preset: Preset, dataset: Dataset) -> Preset:
-    """The preset with the representation its dataset was made with, but for augmentation, which stays the
-    preset's.
+    """The preset with the representation its dataset was made with, but for what is not stored, which stays
+    the preset's.
 
     Raises:
         KikiboubaError: the dataset holds another kind of content, or examples of another shape than the
@@ -194,6 +203,8 @@ def adopt_representation(preset: Preset, dataset: Dataset) -> Preset:
             f"{dataset.path} holds {found.kind} examples, but {preset.name} learns {wanted.kind}; "
             f"make a dataset with `kikibouba prepare {wanted.kind} …`"
         )
+    kept = {name: getattr(wanted, name) for name in NOT_STORED if hasattr(wanted, name)}
+    found = dataclasses.replace(found, **kept)
     for name in SHAPE:
         ours: Any = getattr(wanted, name, None)
         theirs: Any = getattr(found, name, None)
@@ -202,5 +213,4 @@ def adopt_representation(preset: Preset, dataset: Dataset) -> Preset:
                 f"{dataset.path} was prepared with {name} {theirs}, but {preset.name} expects {ours}; "
                 "prepare it again with the settings of this preset"
             )
-    kept = {name: getattr(wanted, name) for name in AUGMENTATION if hasattr(wanted, name)}
-    return dataclasses.replace(preset, representation=dataclasses.replace(found, **kept))
+    return dataclasses.replace(preset, representation=found)
