@@ -44,8 +44,8 @@ NOT_STORED = (
     "hits_as_controls",
     "split_instruments",
 )
-"""Fields of representations that say how stored examples are varied and shown to a model, so that a preset may
-change them for a prepared dataset.
+"""Fields of representations that say how stored examples are varied and shown to a model, so that a preset
+may change them for a prepared dataset.
 """
 
 SHAPE = ("steps", "depth", "max_length")
