@@ -105,7 +105,12 @@ def load_preset(name_or_file: str | Path, overrides: Mapping[str, str] | None = 
         preset = _read_toml(Path(name_or_file))
     else:
         preset = find_preset(str(name_or_file))
-    for dotted, text in (overrides or {}).items():
+    return with_overrides(preset, overrides or {})
+
+
+def with_overrides(preset: Preset, overrides: Mapping[str, str]) -> Preset:
+    """The preset with `--set` applied: dotted field → text."""
+    for dotted, text in overrides.items():
         section, _, name = dotted.partition(".")
         preset = _override(preset, {section: {name: _parse(text)}})
     return preset
