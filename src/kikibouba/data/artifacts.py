@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
@@ -58,10 +58,12 @@ class Tune:
         )
 
     def to_midi(self) -> bytes:
-        """The bytes of a Standard MIDI File."""
+        """The bytes of a Standard MIDI File. Hits played ahead of the first beat, before 0, come at 0."""
         from kikibouba.data.midi import midi_bytes
 
-        return midi_bytes(self.notes)
+        notes = self.notes.notes.copy()
+        notes["start"] = notes["start"].clip(min=0)
+        return midi_bytes(replace(self.notes, notes=notes))
 
     def to_wav(self) -> bytes:
         """The bytes of a WAV file, played with the default soundfont."""

@@ -199,11 +199,8 @@ class GrooveRepresentation:
         return [row[:length].astype(np.float32) for row, length in zip(rows, lengths, strict=True)]
 
     def to_artifact(self, array: np.ndarray) -> Tune:
-        """The performance as a tune at 120 quarters a minute; hits before its start are moved there."""
-        sequence = self.to_sequence(array)
-        notes = sequence.notes.copy()
-        notes["start"] = notes["start"].clip(min=0)
-        return Tune(replace(sequence, notes=notes))
+        """The performance as a tune at 120 quarters a minute."""
+        return Tune(self.to_sequence(array))
 
     def to_sequence(self, array: np.ndarray) -> NoteSequence:
         """Rows [T, 27] → drum notes of one step each, the first pitch of every class that is hit.
