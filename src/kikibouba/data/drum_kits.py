@@ -83,5 +83,6 @@ def drums_by_class(piece: NoteSequence, table: str) -> tuple[NoteSequence, np.nd
 def merge_classes(bits: np.ndarray) -> np.ndarray:
     """Bits [T, 61] of the full table → labels [T] int64 of nine classes."""
     nine = np.zeros((len(bits), len(REDUCED)), bool)
-    np.logical_or.at(nine, (slice(None), NINE_OF_FULL), bits.astype(bool))
+    for c in range(len(REDUCED)):
+        nine[:, c] = bits[:, NINE_OF_FULL == c].any(1)
     return nine @ (1 << np.arange(len(REDUCED)))
