@@ -78,6 +78,13 @@ def assert_equal_to_pretty_midi(content: bytes) -> None:
     assert sequence.time_signatures.tolist() == meters
     keys = [[k.time, k.key_number % 12, k.key_number // 12] for k in expected.key_signature_changes]
     assert sequence.key_signatures.tolist() == keys
+    pedals = [
+        [float(change.time), i, change.value]
+        for i, instrument in enumerate(expected.instruments)
+        for change in instrument.control_changes
+        if change.number == 64
+    ]
+    assert sequence.pedals.tolist() == sorted(pedals, key=lambda pedal: pedal[0])
 
 
 def messages() -> st.SearchStrategy[mido.Message | mido.MetaMessage]:
@@ -91,6 +98,12 @@ def messages() -> st.SearchStrategy[mido.Message | mido.MetaMessage]:
         },
         "note_off": {"channel": channel, "note": st.integers(60, 61)},
         "program_change": {"channel": channel, "program": st.integers(0, 2)},
+        "control_change": {
+            "channel": channel,
+            "control": st.sampled_from([7, 64]),
+            "value": st.sampled_from([0, 63, 64, 127]),
+        },
+        "pitchwheel": {"channel": channel, "pitch": st.integers(0, 9)},
         "aftertouch": {"channel": channel, "value": st.integers(0, 9)},
     }
     meta_fields = {
@@ -101,7 +114,7 @@ def messages() -> st.SearchStrategy[mido.Message | mido.MetaMessage]:
     }
     channel_events = [st.builds(mido.Message, st.just(n), time=time, **f) for n, f in fields.items()]
     meta_events = [st.builds(mido.MetaMessage, st.just(n), time=time, **f) for n, f in meta_fields.items()]
-    return st.one_of(*channel_events[:2], *channel_events, *meta_events)
+    return st.one_of(*channel_events[:2], *channel_events[:2], *channel_events, *meta_events)
 
 
 @given(
@@ -216,7 +229,16 @@ def written_sequences(draw: st.DrawFn) -> NoteSequence:
         key_signatures=np.array([[0.0, draw(st.integers(0, 11)), draw(st.integers(0, 1))]]),
         total_time=float(notes["end"].max(initial=0.0)),
         ticks_per_quarter=division,
+        pedals=_pedals(draw, scale, np.unique(instrument).tolist()),
     )
+
+
+def _pedals(draw: st.DrawFn, scale: float, instruments: list[int]) -> np.ndarray:
+    if not instruments:
+        return np.zeros((0, 3))
+    change = st.tuples(st.integers(0, 6000), st.sampled_from(instruments), st.integers(0, 127))
+    rows = sorted(draw(st.lists(change, max_size=5)), key=lambda row: row[:2])
+    return np.array(rows, np.float64).reshape(-1, 3) * [scale, 1, 1]
 
 
 @given(written_sequences())
@@ -228,6 +250,7 @@ def test_what_is_written_is_read_back(sequence: NoteSequence) -> None:
     assert np.allclose(back.tempos, sequence.tempos, rtol=1e-12)
     assert np.array_equal(back.time_signatures, sequence.time_signatures)
     assert np.array_equal(back.key_signatures, sequence.key_signatures)
+    assert np.array_equal(back.pedals, sequence.pedals)
     assert back.ticks_per_quarter == sequence.ticks_per_quarter
     assert_equal_to_pretty_midi(midi_bytes(sequence))
 

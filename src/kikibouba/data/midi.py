@@ -33,6 +33,7 @@ from kikibouba.data.midi_events import (
     decode,
 )
 from kikibouba.data.midi_pairing import pair_notes
+from kikibouba.data.midi_pedals import assign_pedals, controls_of_pedal_lines
 from kikibouba.data.midi_writer import midi_bytes
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
 from kikibouba.errors import KikiboubaError
@@ -44,7 +45,8 @@ DRUM_CHANNEL = 9
 
 
 def read_midi(path: str | Path) -> NoteSequence:
-    """The notes, tempos, meters and keys of a MIDI file; notes in the order in which they end, by instrument.
+    """The notes, tempos, meters, keys and sustain pedals of a MIDI file; notes by instrument, in the order in
+    which they end.
 
     Raises:
         KikiboubaError: the file cannot be read, is no MIDI file or is broken; says how.
@@ -64,7 +66,8 @@ def from_midi_bytes(data: bytes) -> NoteSequence:
     header, events = decode(data)
     first_track = [meta for meta in events.meta if meta.track == 0]
     clock = _Clock(header, first_track)
-    notes, created = _notes(events, clock)
+    line = events.track * 16 + (events.status & 0x0F)  # one for each track and channel
+    notes, created = _notes(events, line, clock)
     total_time = float(notes["end"].max(initial=0.0))
     if total_time > MAX_SECONDS:
         raise KikiboubaError(f"a note lasts until {total_time / 3600:.0f} hours; at most 12 are read")
@@ -76,6 +79,7 @@ def from_midi_bytes(data: bytes) -> NoteSequence:
         total_time=total_time,
         ticks_per_quarter=clock.ticks_per_quarter,
         instrument_names=_names(events, created),
+        pedals=_pedals(events, line, created, clock),
     )
 
 
@@ -147,16 +151,15 @@ def _key_signatures(metas: list[Meta], clock: _Clock) -> np.ndarray:
     return np.array(rows, np.float64).reshape(-1, 3)
 
 
-def _notes(events: Events, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
+def _notes(events: Events, line: np.ndarray, clock: _Clock) -> tuple[np.ndarray, np.ndarray]:
     """The closed notes [N], by instrument; and the index of the event that closes each one's first note."""
     kind = events.status & 0xF0
     index = np.flatnonzero((kind & 0xE0) == NOTE_OFF)  # 0x80 and 0x90
     is_on = (kind[index] == NOTE_ON) & (events.data2[index] > 0)
-    line = events.track * 16 + (events.status & 0x0F)  # one for each track and channel
     on, off = pair_notes(events.tick[index], is_on, line[index] * 128 + events.data1[index])
     on, off = index[on], index[off]
 
-    program = _programs(events, kind, line, off)
+    program = _programs(events, line, off)
     _, first, which = np.unique(line[off] * 128 + program, return_index=True, return_inverse=True)
     if len(first) > MAX_INSTRUMENTS:
         raise KikiboubaError(f"there are {len(first)} instruments; at most {MAX_INSTRUMENTS} are read")
@@ -191,17 +194,28 @@ def _names(events: Events, created: np.ndarray) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _programs(events: Events, kind: np.ndarray, line: np.ndarray, off: np.ndarray) -> np.ndarray:
-    """The program [M] int16 in force on the line of each of these events [M]; 0 before any is chosen."""
-    changes = np.flatnonzero(kind == PROGRAM_CHANGE)
+def _pedals(events: Events, line: np.ndarray, created: np.ndarray, clock: _Clock) -> np.ndarray:
+    """[K, 3]: (seconds, instrument, value) of the sustain pedal, in order of time."""
+    controls = controls_of_pedal_lines(events, line)
+    if not len(controls):
+        return np.zeros((0, 3))
+    programs = [_programs(events, line, some) for some in (controls, created)]
+    found, instrument = assign_pedals(events, line, controls, programs[0], created, programs[1])
+    rows = np.column_stack([clock.seconds(events.tick[found]), instrument, events.data2[found]])
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def _programs(events: Events, line: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """The program [M] int16 in force on the line of some events [M]; 0 before any is chosen."""
+    changes = np.flatnonzero(events.status & 0xF0 == PROGRAM_CHANGE)
     if not len(changes):
-        return np.zeros(len(off), np.int16)
+        return np.zeros(len(some), np.int16)
     # the last change whose (line, position) is not after the event's
-    size = len(kind)
+    size = len(line)
     place = np.sort(line[changes].astype(np.int64) * size + changes)
-    last = np.searchsorted(place, line[off].astype(np.int64) * size + off) - 1
+    last = np.searchsorted(place, line[some].astype(np.int64) * size + some) - 1
     change = place[np.maximum(last, 0)] % size
-    known = (last >= 0) & (line[change] == line[off])
+    known = (last >= 0) & (line[change] == line[some])
     return np.where(known, events.data1[change], 0).astype(np.int16)
 
 

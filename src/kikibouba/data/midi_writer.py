@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from kikibouba.data.midi_pedals import SUSTAIN_PEDAL
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence
 from kikibouba.errors import KikiboubaError
 
@@ -37,6 +38,7 @@ def midi_bytes(sequence: NoteSequence) -> bytes:
         if 0 <= instrument < len(sequence.instrument_names):
             name = sequence.instrument_names[instrument].encode("latin1", "replace")
             events.insert(0, (0, _META, b"\xff\x03" + _variable_length(len(name)) + name))
+        events += _pedal_events(sequence.pedals[sequence.pedals[:, 1] == instrument], channel, timeline)
         tracks.append(_pack(events + _note_events(notes[part == index], channel, timeline)))
     header = b"MThd" + struct.pack(">IHHH", 6, 1, len(tracks), sequence.ticks_per_quarter)
     return header + b"".join(tracks)
@@ -49,6 +51,12 @@ def _check(sequence: NoteSequence) -> None:
             raise KikiboubaError(f"cannot write MIDI: a note's {name} is not within 0 to 127")
     if not (np.isfinite(notes["start"]) & np.isfinite(notes["end"]) & (notes["start"] >= 0)).all():
         raise KikiboubaError("cannot write MIDI: a note's time is negative or not a number")
+    if not (
+        (sequence.pedals[:, 0] >= 0) & (sequence.pedals[:, 2] >= 0) & (sequence.pedals[:, 2] <= 127)
+    ).all():
+        raise KikiboubaError(
+            "cannot write MIDI: a pedal's time is negative, or its value not within 0 to 127"
+        )
     if not 1 <= sequence.ticks_per_quarter < 0x8000:
         raise KikiboubaError(
             f"cannot write MIDI with {sequence.ticks_per_quarter} ticks a quarter; allowed: 1 to 32767"
@@ -99,6 +107,15 @@ def _signatures(sequence: NoteSequence, timeline: _Timeline) -> list[Event]:
         content = struct.pack("bB", sharps, int(mode))
         events.append((int(timeline.ticks(np.array([time]))[0]), _META, b"\xff\x59\x02" + content))
     return events
+
+
+def _pedal_events(pedals: np.ndarray, channel: int, timeline: _Timeline) -> list[Event]:
+    ticks = timeline.ticks(pedals[:, 0]).tolist()
+    values = pedals[:, 2].astype(int).tolist()
+    return [
+        (tick, _META, bytes([0xB0 | channel, SUSTAIN_PEDAL, value]))
+        for tick, value in zip(ticks, values, strict=True)
+    ]
 
 
 def _note_events(notes: np.ndarray, channel: int, timeline: _Timeline) -> list[Event]:
