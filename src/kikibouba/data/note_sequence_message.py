@@ -45,7 +45,6 @@ def parse_note_sequence(message: bytes, name: str = "") -> NoteSequence:
         elif (number, wire) == (TOTAL_TIME, EIGHT_BYTES):
             (total_time,) = struct.unpack_from("<d", message, start)
     notes = _notes(message, spans.get(NOTES, []))
-    own_name = _texts(message, spans.get(ID, []))[-1:] or [""]
     total_time = max(total_time, float(notes["end"].max(initial=0.0)))
     if not 0 <= total_time <= MAX_SECONDS:
         raise KikiboubaError(f"it lasts {total_time:g} seconds")
@@ -59,7 +58,7 @@ def parse_note_sequence(message: bytes, name: str = "") -> NoteSequence:
         instrument_names=_instrument_names(message, spans.get(INSTRUMENT_INFOS, [])),
         chords=_chords(message, spans.get(TEXT_ANNOTATIONS, [])),
         pedals=_pedals(message, spans.get(CONTROL_CHANGES, [])),
-        name=own_name[0] or name,
+        name=_text(message, spans.get(ID, [])) or name,
     )
 
 
@@ -111,12 +110,9 @@ def _chords(message: bytes, spans: list[tuple[int, int]]) -> tuple[tuple[float, 
     columns = read_columns(message, spans, {1: EIGHT_BYTES, 3: VARINT})
     for span, time, kind in zip(spans, columns[1].tolist(), columns[3].tolist(), strict=True):
         if kind == CHORD_SYMBOL:
-            texts = [
-                (a, b) for number, wire, a, b in each_field(message, *span) if (number, wire) == (2, BYTES)
-            ]
             if not 0 <= time <= MAX_SECONDS:
                 raise KikiboubaError(f"there is a chord at {time:g} seconds")
-            chords.append((time, (_texts(message, texts)[-1:] or [""])[0]))
+            chords.append((time, _text_of(message, span)))
     return tuple(sorted(chords, key=lambda chord: chord[0]))
 
 
@@ -125,11 +121,17 @@ def _instrument_names(message: bytes, spans: list[tuple[int, int]]) -> tuple[str
     names: dict[int, str] = {}
     numbers = read_columns(message, spans, {1: VARINT})[1].tolist()
     for span, number in zip(spans, numbers, strict=True):
-        texts = [(a, b) for field, wire, a, b in each_field(message, *span) if (field, wire) == (2, BYTES)]
-        if 0 <= number < 2**15 and texts:
-            names[number] = _texts(message, texts)[-1]
+        if 0 <= number < 2**15:
+            names[number] = _text_of(message, span)
     return tuple(names.get(i, "") for i in range(max(names, default=-1) + 1))
 
 
-def _texts(message: bytes, spans: list[tuple[int, int]]) -> list[str]:
-    return [message[start:end].decode("utf-8", "replace") for start, end in spans]
+def _text_of(message: bytes, span: tuple[int, int]) -> str:
+    """The text in field 2 of a message within the message."""
+    texts = [(a, b) for number, wire, a, b in each_field(message, *span) if (number, wire) == (2, BYTES)]
+    return _text(message, texts)
+
+
+def _text(message: bytes, spans: list[tuple[int, int]]) -> str:
+    """The last of some texts, "" if there is none."""
+    return message[slice(*spans[-1])].decode("utf-8", "replace") if spans else ""
