@@ -52,7 +52,7 @@ class NoteSequence:
     chords: tuple[tuple[float, str], ...] = ()
     """(time in s, chord symbol such as "Am7"), in order of time"""
     pedals: np.ndarray = field(default_factory=lambda: _table(3))
-    """[K, 3] float64: (time in s, instrument, value 0..127) of the sustain pedal, controller 64, in order of time"""
+    """[K, 3] float64: (time in s, instrument, value 0..127) of the sustain pedal, in order of time"""
     name: str = ""
     """What a file of several pieces calls this one; "" where it is the only one."""
 
