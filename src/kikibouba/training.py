@@ -205,7 +205,7 @@ def open_for(model: Model, folder: str | Path) -> Dataset:
         KikiboubaError: it holds another kind, or was prepared with other settings than the model's.
     """
     dataset = Dataset.open(folder)
-    adopt_representation(model.preset, dataset)
+    adopted = adopt_representation(model.preset, dataset)
     for name in MEANING:
         ours, theirs = (getattr(r, name, None) for r in (model.preset.representation, dataset.representation))
         if ours != theirs:
@@ -213,5 +213,6 @@ def open_for(model: Model, folder: str | Path) -> Dataset:
                 f"{folder} was prepared with {name} {theirs}, but {model.name} was trained with {ours}: "
                 f"prepare it again with --set representation.{name}={ours}"
             )
+    dataset.representation = adopted.representation
     factor = getattr(model.representation, "scale_factor", 1.0)
     return RescaledDataset(folder, factor) if factor != 1.0 else dataset
