@@ -10,6 +10,8 @@ the one before; a silence of a bar or more ends the phrase; slide a window of `b
 bar by bar; drop repetitions within each of the pieces cut. Every instrument counts as a melody,
 accompaniment too: that is how the original was trained.
 
+An example may also tell the chord and the key at every step (`chord_controls`), as columns after the labels.
+
 Follows the original code. It departs from it where the original leaves things to chance: examples come in the
 order of the music (the original's in the order of a hash table), and all of them (the original keeps 5 a
 file).
@@ -25,6 +27,7 @@ import numpy as np
 
 from kikibouba.data import melody_attributes
 from kikibouba.data.artifacts import Tune
+from kikibouba.data.chord_controls import ChordControls, ChordVocabulary
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.layout import Layout, one_hot
 from kikibouba.data.midi import read_midi
@@ -76,7 +79,10 @@ def top_line(piece: QuantizedSequence) -> TopLine:
 
 @dataclass(frozen=True)
 class MelodyRepresentation:
-    """What a melody example is. Arrays are labels [steps] uint8."""
+    """What a melody example is.
+
+    Arrays are labels [steps] uint8; with chords or a key [steps, 2 … 3] uint8, the melody first.
+    """
 
     kind: ClassVar[str] = "melody"
     one_instrument: ClassVar[bool] = True
@@ -101,6 +107,10 @@ class MelodyRepresentation:
     transpose_range: tuple[int, ...] = (-5, 5)
     """Semitones, both ends included, by which training examples are shifted at random."""
     steps_per_quarter: int = 4
+    chords: ChordVocabulary = "none"
+    """Which chords a model is told at every step; see `data.chords`."""
+    condition_on_key: bool = False
+    """True: a model is told the key at every step."""
 
     def __post_init__(self) -> None:
         if self.bars < 1 or self.steps_per_quarter < 1:
@@ -130,10 +140,15 @@ class MelodyRepresentation:
         return FIRST_PITCH + self.max_pitch - self.min_pitch + 1 + self.add_end_token
 
     @property
+    def controls(self) -> ChordControls:
+        """The columns of chords and keys."""
+        return ChordControls(self.chords, self.condition_on_key, self.steps_per_quarter)
+
+    @property
     def layout(self) -> Layout:
-        """One column of labels, read and said as one-hot vectors."""
+        """One column of labels, read and said as one-hot vectors, and those of chord and key."""
         labels = one_hot(0, self.depth)
-        return Layout(inputs=(labels,), outputs=(labels,))
+        return Layout(inputs=(labels,), outputs=(labels,), controls=self.controls.parts(1))
 
     def read(self, path: Path) -> list[NoteSequence]:
         """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
@@ -144,7 +159,7 @@ class MelodyRepresentation:
         return grid_warnings(item, self.steps_per_quarter)
 
     def windows(self, item: NoteSequence) -> list[np.ndarray]:
-        """All examples of a piece, labels [steps] uint8, in order of time change, instrument and time.
+        """All examples of a piece, in order of time change, instrument and time.
 
         Raises:
             KikiboubaError: there are none; names the rule that rejected the piece.
@@ -153,18 +168,47 @@ class MelodyRepresentation:
         return list(rows if self.max_windows is None else islice(rows, self.max_windows))
 
     def _windows_of_piece(self, piece: NoteSequence) -> np.ndarray:
-        """[W, steps] uint8; raises KikiboubaError if there is none."""
-        line, first_bar, bars = self._line(*self._phrases(piece))
-        rows = slice_bars(line, first_bar, bars, self.bars, self.steps_per_bar)
+        """[W, steps] or [W, steps, 2 … 3] uint8; raises KikiboubaError if there is none."""
+        usable = self._usable(piece)
+        top, phrases, total_steps = self._phrases(usable)
+        line, phrases = self._line(top, phrases, total_steps)
+        rows = slice_bars(line, phrases.first_bar, phrases.bars, self.bars, self.steps_per_bar)
         # what sounds across the start of a window is not heard in it, so neither is its end
         rows *= np.maximum.accumulate(rows, axis=1) >= FIRST_PITCH
-        if self.add_end_token:
-            rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=self.depth - 1)
-        return unique_rows(rows)
+        rows = (
+            self._with_controls(rows, usable, phrases, total_steps)
+            if self.controls.num_columns
+            else unique_rows(rows)
+        )
+        return self._with_end(rows)
+
+    def _with_controls(
+        self, rows: np.ndarray, piece: NoteSequence, phrases: Phrases, total_steps: int
+    ) -> np.ndarray:
+        """Windows [W, T] → [W, T, 2 … 3] uint8, those that differ in their notes, chord symbols or keys."""
+        told, symbols = self.controls.of_piece(piece, total_steps)
+        bar = np.repeat(phrases.origin - phrases.first_bar, phrases.bars) + np.arange(phrases.bars.sum())
+        step = bar[:, None] * self.steps_per_bar + np.arange(self.steps_per_bar)
+        line = told[np.minimum(step.ravel(), total_steps - 1)]
+        told = slice_bars(line, phrases.first_bar, phrases.bars, self.bars, self.steps_per_bar)
+        rows = unique_rows(np.concatenate([rows[..., None].astype(told.dtype), told], axis=2))
+        return np.concatenate([rows[..., :1], self.controls.encode(rows[..., 1:], symbols)], axis=2).astype(
+            np.uint8
+        )
+
+    def _with_end(self, rows: np.ndarray) -> np.ndarray:
+        """Windows [W, T, …], each ended by the end token if there is one; chord and key go on."""
+        if not self.add_end_token:
+            return rows
+        rows = np.concatenate([rows, rows[:, -1:]], axis=1)
+        (rows[..., 0] if rows.ndim == 3 else rows)[:, -1] = self.depth - 1
+        return rows
 
     def _phrases(self, piece: NoteSequence) -> tuple[TopLine, Phrases, int]:
-        """The top line of a piece, its phrases, its length in steps; raises if no phrase fills a window."""
-        quantized = quantize_in_four(self._usable(piece), self.steps_per_quarter)
+        """The top line of a piece of usable notes, its phrases, its length in steps; raises if none fills a
+        window.
+        """
+        quantized = quantize_in_four(piece, self.steps_per_quarter)
         top = top_line(quantized)
         phrases = self._find(top)
         if self.skip_polyphony:
@@ -216,10 +260,8 @@ class MelodyRepresentation:
         keep = np.arange(len(top.start)) < first_bad[top.instrument]
         return TopLine(*(column[keep] for column in top))
 
-    def _line(
-        self, top: TopLine, phrases: Phrases, total_steps: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """All phrases as labels on one line [steps] uint8; the bar where each starts; its length in bars."""
+    def _line(self, top: TopLine, phrases: Phrases, total_steps: int) -> tuple[np.ndarray, Phrases]:
+        """All phrases as labels on one line [steps] uint8, and where they lie on it."""
         line = np.zeros(int(phrases.bars.sum()) * self.steps_per_bar, np.uint8)
         # a note off where a note ends before the next one of its instrument starts
         cut = np.zeros(len(top.start), bool)
@@ -229,13 +271,9 @@ class MelodyRepresentation:
         line[(phrases.position + length)[off]] = NOTE_OFF
         on = phrases.room > 0
         line[phrases.position[on]] = top.pitch[on] + (FIRST_PITCH - self.min_pitch)
-        if not self.pad_to_total_time:
-            return line, phrases.first_bar, phrases.bars
-        return self._pad(line, phrases, total_steps)
+        return self._pad(line, phrases, total_steps) if self.pad_to_total_time else (line, phrases)
 
-    def _pad(
-        self, line: np.ndarray, phrases: Phrases, total_steps: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _pad(self, line: np.ndarray, phrases: Phrases, total_steps: int) -> tuple[np.ndarray, Phrases]:
         """Each phrase with the silence before it, and after it up to the last whole bar of the piece."""
         size, bars = self.steps_per_bar, total_steps // self.steps_per_bar
         if len(phrases.bars) * total_steps > MAX_STEPS:
@@ -250,7 +288,9 @@ class MelodyRepresentation:
             events = phrase[phrase > NO_EVENT]
             if end < len(row) and events[-1] != NOTE_OFF:  # the last note must end somewhere
                 row[end] = NOTE_OFF
-        return padded.reshape(-1), np.arange(len(padded)) * bars, np.full(len(padded), bars)
+        count = np.full(len(padded), bars)
+        first_bar = np.arange(len(padded)) * bars
+        return padded.reshape(-1), replace(phrases, origin=0 * count, first_bar=first_bar, bars=count)
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The melody transposed by a random interval."""
@@ -258,11 +298,14 @@ class MelodyRepresentation:
         return self.transpose(array, int(rng.integers(low, high, endpoint=True)))
 
     def transpose(self, array: np.ndarray, semitones: int) -> np.ndarray:
-        """Labels [steps] shifted; a note that leaves the range vanishes, with its note off.
+        """An example shifted, with chords and keys; a note that leaves the range vanishes, with its note off.
 
         Follows the original, which transposes before it extracts, except that a note which ended where the
         vanished one began still ends there.
         """
+        if array.ndim == 2:
+            labels = self.transpose(array[:, 0], semitones)
+            return np.column_stack([labels, self.controls.transpose(array[:, 1:], semitones)])
         out = array.astype(np.int64)
         notes = (out >= FIRST_PITCH) & (out <= FIRST_PITCH + self.max_pitch - self.min_pitch)
         out[notes] += semitones
@@ -278,20 +321,37 @@ class MelodyRepresentation:
         """An example of fewer bars with silence behind it, [steps] or [steps, K]. What still sounds ends."""
         rows, token = np.split(array, [len(array) - self.add_end_token])
         steps = self.steps - self.add_end_token
-        filled = np.pad(rows, [(0, steps - len(rows)), *([(0, 0)] * (rows.ndim - 1))])
+        filled = np.pad(rows, [(0, steps - len(rows)), *([(0, 0)] * (rows.ndim - 1))], mode="edge")
         labels = filled.reshape(steps, -1)[:, 0]
+        labels[len(rows) :] = NO_EVENT
         events = labels[labels > NO_EVENT]
         if len(rows) < steps and len(events) and events[-1] != NOTE_OFF:
             labels[len(rows)] = NOTE_OFF
         return np.concatenate([filled, token])
 
+    def controls_from_text(self, chords: str, key: str = "") -> np.ndarray:
+        """Chords such as "C G Am F", spread evenly over an example's quarters → its control columns.
+
+        Args:
+            chords: symbols; commas and bar lines may stand between. "": none.
+            key: such as "C" or "F#m", if the model is told a key.
+
+        Returns:
+            [steps, 1 … 2] int64: the columns that follow the melody in an example.
+
+        Raises:
+            KikiboubaError: unreadable, too many, or the model is told no chords.
+        """
+        told = self.controls.from_text(chords, key, self.bars * QUARTERS_PER_BAR)
+        return np.concatenate([told, told[-1:]]) if self.add_end_token else told
+
     def collate(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """(x [B, steps] int64, lengths [B] int64)."""
+        """(x [B, steps] or [B, steps, 2 … 3] int64, lengths [B] int64)."""
         x = np.stack(arrays).astype(np.int64)
         return x, np.full(len(x), x.shape[1], np.int64)
 
     def split_batch(self, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-        """Decoded labels [B, T] → one array [length] uint8 each."""
+        """What was decoded [B, T, …] → one array [length, …] uint8 each."""
         return [row[:length].astype(np.uint8) for row, length in zip(x, lengths, strict=True)]
 
     def to_artifact(self, array: np.ndarray) -> Tune:
@@ -299,26 +359,34 @@ class MelodyRepresentation:
         return Tune(self.to_sequence(array))
 
     def to_sequence(self, array: np.ndarray) -> NoteSequence:
-        """Labels [T] → notes. A note ends at the next one, at a note off or at the melody's end (token)."""
-        labels = np.asarray(array, np.int64)
+        """An example → notes, chords and keys.
+
+        A note ends at the next one, at a note off or at the melody's end (token).
+        """
+        columns = np.asarray(array, np.int64).reshape(len(array), -1)
         if self.add_end_token:
-            labels = labels[: np.append(np.flatnonzero(labels == self.depth - 1), len(labels))[0]]
+            columns = columns[~np.logical_or.accumulate(columns[:, 0] == self.depth - 1)]
+        labels = columns[:, 0]
         events = np.flatnonzero(labels)
         ends = np.append(events[1:], len(labels))
         is_note = labels[events] >= FIRST_PITCH
         start, end = events[is_note], ends[is_note]
         seconds = 60.0 / DEFAULT_QPM / self.steps_per_quarter
         pitch = labels[start] - FIRST_PITCH + self.min_pitch
+        chords, keys = self.controls.to_events(columns[:, 1:], seconds)
         return NoteSequence(
             notes=make_notes(pitch, start * seconds, end * seconds, VELOCITY),
             tempos=np.array([[0.0, DEFAULT_QPM]]),
+            key_signatures=keys,
+            chords=chords,
             total_time=float(end.max(initial=0) * seconds),
         )
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
         """jaggedness, density, register and contour [n] of melodies; formulas in
         `melody_attributes.measure`."""
-        labels = stack_padded(arrays, NO_EVENT).astype(np.int64)
+        melodies = (array[:, 0] if array.ndim == 2 else array for array in arrays)
+        labels = stack_padded(melodies, NO_EVENT)
         note = (labels >= FIRST_PITCH) & (labels <= FIRST_PITCH + self.max_pitch - self.min_pitch)
         pitch = np.where(note, labels - FIRST_PITCH + self.min_pitch, -1)
         middle = (self.min_pitch + self.max_pitch) / 2
