@@ -209,8 +209,18 @@ def _piece(
         tempos=np.array([[0.0, *state[1]]]),
         time_signatures=np.array([[0.0, *state[0]]], np.float64),
         key_signatures=keys,
+        pedals=_pedals_within(sequence.pedals, start, end),
         total_time=float(notes["end"].max(initial=0.0)),
     )
+
+
+def _pedals_within(pedals: np.ndarray, start: float, end: float) -> np.ndarray:
+    """The pedal changes of (start, end), moved to 0, after those that hold at the start."""
+    first, last = np.searchsorted(pedals[:, 0], start, "right"), np.searchsorted(pedals[:, 0], end, "left")
+    _, latest = np.unique(pedals[:first, 1][::-1], return_index=True)
+    inside = pedals[np.concatenate([np.sort(first - 1 - latest), np.arange(first, max(first, last))])]
+    inside[:, 0] = np.maximum(inside[:, 0] - start, 0.0)
+    return inside
 
 
 def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
@@ -246,6 +256,9 @@ def concatenate(sequences: Sequence[NoteSequence], seconds: Sequence[float] | No
         tempos=_joined([s.tempos for s in sequences], offsets),
         time_signatures=_joined([s.time_signatures for s in sequences], offsets),
         key_signatures=_joined([s.key_signatures for s in sequences], offsets),
+        pedals=np.concatenate(
+            [s.pedals + [offset, 0, 0] for s, offset in zip(sequences, offsets, strict=False)]
+        ),
         total_time=offsets[-1],
     )
 
