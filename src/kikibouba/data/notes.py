@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from kikibouba.data.chords import NO_CHORD, transpose_symbol
 from kikibouba.errors import KikiboubaError
 
 NOTE_DTYPE = np.dtype(
@@ -209,9 +210,18 @@ def _piece(
         tempos=np.array([[0.0, *state[1]]]),
         time_signatures=np.array([[0.0, *state[0]]], np.float64),
         key_signatures=keys,
+        chords=_chords_within(sequence.chords, start, end),
         pedals=_pedals_within(sequence.pedals, start, end),
         total_time=float(notes["end"].max(initial=0.0)),
     )
+
+
+def _chords_within(
+    chords: tuple[tuple[float, str], ...], start: float, end: float
+) -> tuple[tuple[float, str], ...]:
+    """The chords of (start, end), moved to 0, after the one that holds at the start."""
+    held = [(0.0, symbol) for time, symbol in chords if time <= start]
+    return (*held[-1:], *((time - start, symbol) for time, symbol in chords if start < time < end))
 
 
 def _pedals_within(pedals: np.ndarray, start: float, end: float) -> np.ndarray:
@@ -224,14 +234,18 @@ def _pedals_within(pedals: np.ndarray, start: float, end: float) -> np.ndarray:
 
 
 def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
-    """Shift all notes but drums, and the keys; notes that leave 0..127 are dropped."""
+    """Shift all notes but drums, the keys and the chords; notes that leave 0..127 are dropped."""
     notes = sequence.notes.copy()
     notes["pitch"] += np.where(notes["is_drum"], 0, semitones).astype(np.int16)
     notes = notes[(notes["pitch"] >= 0) & (notes["pitch"] <= 127)]
     keys = sequence.key_signatures.copy()
     keys[:, 1] = (keys[:, 1] + semitones) % 12
     return replace(
-        sequence, notes=notes, key_signatures=keys, total_time=float(notes["end"].max(initial=0.0))
+        sequence,
+        notes=notes,
+        key_signatures=keys,
+        chords=tuple((time, transpose_symbol(symbol, semitones)) for time, symbol in sequence.chords),
+        total_time=float(notes["end"].max(initial=0.0)),
     )
 
 
@@ -239,7 +253,8 @@ def concatenate(sequences: Sequence[NoteSequence], seconds: Sequence[float] | No
     """One sequence after the other.
 
     Args:
-        sequences: at least one; tempos and meters that repeat are kept once.
+        sequences: at least one; tempos, meters, keys and chords that repeat are kept once. Where one names
+            chords, there is no chord in another before its first.
         seconds: how long each part lasts; its `total_time` where not given.
     """
     if not sequences:
@@ -256,18 +271,35 @@ def concatenate(sequences: Sequence[NoteSequence], seconds: Sequence[float] | No
         tempos=_joined([s.tempos for s in sequences], offsets),
         time_signatures=_joined([s.time_signatures for s in sequences], offsets),
         key_signatures=_joined([s.key_signatures for s in sequences], offsets),
-        pedals=np.concatenate(
-            [s.pedals + [offset, 0, 0] for s, offset in zip(sequences, offsets, strict=False)]
-        ),
+        chords=_joined_chords([s.chords for s in sequences], offsets),
+        pedals=_moved([s.pedals for s in sequences], offsets),
         total_time=offsets[-1],
     )
 
 
 def _joined(tables: list[np.ndarray], offsets: list[float]) -> np.ndarray:
-    tables = [table.copy() for table in tables]
-    for table, offset in zip(tables, offsets, strict=False):
-        table[:, 0] += offset
-    rows = np.concatenate(tables)
+    """Tables moved to their places in time, without the rows that repeat the one before."""
+    rows = _moved(tables, offsets)
     changed = np.ones(len(rows), bool)
     changed[1:] = (rows[1:, 1:] != rows[:-1, 1:]).any(axis=1)
     return rows[changed]
+
+
+def _moved(tables: list[np.ndarray], offsets: list[float]) -> np.ndarray:
+    """Tables [K, …] whose first column is the time, each moved by its offset, as one."""
+    tables = [table.copy() for table in tables]
+    for table, offset in zip(tables, offsets, strict=False):
+        table[:, 0] += offset
+    return np.concatenate(tables)
+
+
+def _joined_chords(
+    parts: list[tuple[tuple[float, str], ...]], offsets: list[float]
+) -> tuple[tuple[float, str], ...]:
+    joined: list[tuple[float, str]] = []
+    for chords, offset in zip(parts if any(parts) else [], offsets, strict=False):
+        starts_with_one = bool(chords) and chords[0][0] <= 0
+        for time, symbol in chords if starts_with_one else [(0.0, NO_CHORD), *chords]:
+            if not joined or joined[-1][1] != symbol:
+                joined.append((time + offset, symbol))
+    return tuple(joined)
