@@ -24,6 +24,7 @@ Vocabulary = Literal["triad", "majmin"]
 
 NO_CHORD = "N.C."
 NUM_CLASSES = {"triad": 49, "majmin": 25}
+LONGEST_SYMBOL = 24
 ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 TRIADS = {"": (0, 0), "m": (-1, 0), "aug": (0, 1), "dim": (-1, -1)}
 """Name → semitones by which third and fifth differ from a major chord's; in the order of the classes."""
@@ -162,6 +163,8 @@ def transpose_classes(labels: np.ndarray, semitones: int) -> np.ndarray:
 def looks_like_symbol(text: str) -> bool:
     """Whether a text is built like a chord symbol, readable or not; most words are not."""
     plain = text.translate(_PLAIN)
+    if len(plain) > LONGEST_SYMBOL:
+        return False
     return plain in _NO_CHORDS or _LIKE_A_SYMBOL.fullmatch(plain) is not None
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from kikibouba.data.files import write_bytes
+from kikibouba.data.midi_chords import chords_in
 from kikibouba.data.midi_events import (
     KEY_SIGNATURE,
     TEMPO,
@@ -45,8 +46,8 @@ DRUM_CHANNEL = 9
 
 
 def read_midi(path: str | Path) -> NoteSequence:
-    """The notes, tempos, meters, keys and sustain pedals of a MIDI file; notes by instrument, in the order in
-    which they end.
+    """The notes, tempos, meters, keys, chords and sustain pedals of a MIDI file; notes by instrument, in the
+    order in which they end.
 
     Raises:
         KikiboubaError: the file cannot be read, is no MIDI file or is broken; says how.
@@ -79,6 +80,7 @@ def from_midi_bytes(data: bytes) -> NoteSequence:
         total_time=total_time,
         ticks_per_quarter=clock.ticks_per_quarter,
         instrument_names=_names(events, created),
+        chords=tuple((clock.at(tick), symbol) for tick, symbol in chords_in(events.meta)),
         pedals=_pedals(events, line, created, clock),
     )
 

@@ -20,7 +20,8 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 META, SYSEX, SYSEX_CONTINUED = 0xFF, 0xF0, 0xF7
 _SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1, 0xF6: 0, 0xF8: 0, 0xFA: 0, 0xFB: 0, 0xFC: 0, 0xFE: 0}
 TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, TRACK_NAME = 0x51, 0x58, 0x59, 0x03
-KEPT_META = (TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, TRACK_NAME)
+TEXT, LYRIC, MARKER = 0x01, 0x05, 0x06
+KEPT_META = (TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, TRACK_NAME, TEXT, LYRIC, MARKER)
 
 _AFTER_STATUS = np.zeros(256, np.int32)
 """Bytes from the status byte to the next event, for channel events with two data bytes; 0: look closer."""
@@ -38,7 +39,7 @@ class Meta:
     track: int
     tick: int
     kind: int
-    """TEMPO, TIME_SIGNATURE, KEY_SIGNATURE or TRACK_NAME; others are not kept"""
+    """one of `KEPT_META`; others are not kept"""
     payload: bytes
 
 

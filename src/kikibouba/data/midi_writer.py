@@ -1,4 +1,4 @@
-"""`NoteSequence` → bytes of a MIDI file: a track of tempos, meters and keys, then one for each instrument."""
+"""`NoteSequence` → bytes of a MIDI file: a track of tempos, meters, keys, chords; one for each instrument."""
 
 import struct
 from itertools import pairwise
@@ -29,7 +29,8 @@ def midi_bytes(sequence: NoteSequence) -> bytes:
     """
     _check(sequence)
     timeline = _Timeline(sequence)
-    tracks = [_pack(timeline.events + _signatures(sequence, timeline))]
+    first_track = timeline.events + _signatures(sequence, timeline) + _chord_events(sequence, timeline)
+    tracks = [_pack(first_track)]
     notes = sequence.notes
     parts, part = np.unique(notes[["instrument", "program", "is_drum"]], return_inverse=True)
     for index, (instrument, program, is_drum) in enumerate(parts.tolist()):
@@ -51,6 +52,8 @@ def _check(sequence: NoteSequence) -> None:
             raise KikiboubaError(f"cannot write MIDI: a note's {name} is not within 0 to 127")
     if not (np.isfinite(notes["start"]) & np.isfinite(notes["end"]) & (notes["start"] >= 0)).all():
         raise KikiboubaError("cannot write MIDI: a note's time is negative or not a number")
+    if not all(np.isfinite(time) and time >= 0 for time, _ in sequence.chords):
+        raise KikiboubaError("cannot write MIDI: a chord's time is negative or not a number")
     time, _, value = sequence.pedals.T
     if not ((time >= 0) & (value >= 0) & (value <= 127)).all():
         raise KikiboubaError("cannot write MIDI: a pedal's time is negative or its value not within 0 to 127")
@@ -104,6 +107,16 @@ def _signatures(sequence: NoteSequence, timeline: _Timeline) -> list[Event]:
         content = struct.pack("bB", sharps, int(mode))
         events.append((int(timeline.ticks(np.array([time]))[0]), _META, b"\xff\x59\x02" + content))
     return events
+
+
+def _chord_events(sequence: NoteSequence, timeline: _Timeline) -> list[Event]:
+    """Chord symbols as texts."""
+    ticks = timeline.ticks(np.array([time for time, _ in sequence.chords])).tolist()
+    texts = [symbol.encode() for _, symbol in sequence.chords]
+    return [
+        (tick, _META, b"\xff\x01" + _variable_length(len(text)) + text)
+        for tick, text in zip(ticks, texts, strict=True)
+    ]
 
 
 def _pedal_events(pedals: np.ndarray, channel: int, timeline: _Timeline) -> list[Event]:
