@@ -1,6 +1,7 @@
 """One model and two: sampling, reconstructing, interpolating, translating, and their edge cases."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from kikibouba import hub
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.notes import NoteSequence, make_notes
+from kikibouba.data.sheet import CELL
 from kikibouba.errors import KikiboubaError
 from kikibouba.generate import interpolate_latents
-from kikibouba.inputs import consecutive_windows, kind_of, read_artifact, read_examples
+from kikibouba.inputs import kind_of, read_artifact, read_examples, read_piece
 from kikibouba.translator import DRAWS, Translator, set_tempo, translate
 from tiny_models import make_weights, notes_of
 
@@ -66,8 +68,8 @@ def test_encode_gives_a_posterior_of_every_example(model):
     one = model.encode(source)
     assert one.mu.shape == one.sigma.shape == (1, model.z_size)
     assert (one.sigma > 0).all()
-    examples = read_examples(source, model.representation, every=True)
-    np.testing.assert_allclose(model.encode(source, every=True).mu, model.encode(examples).mu, atol=1e-6)
+    examples = read_examples(source, model.representation, whole=True)
+    np.testing.assert_allclose(model.encode(source, whole=True).mu, model.encode(examples).mu, atol=1e-6)
     np.testing.assert_allclose(model.encode(examples).mu[0], one.mu[0], atol=1e-6)
 
 
@@ -168,44 +170,6 @@ def melody(bars, pitch=60, silent=()):
     return NoteSequence(notes=make_notes(pitches, starts, starts + 0.5), total_time=bars * 2.0)
 
 
-def first_pitches(windows):
-    return [int(w[np.flatnonzero(w >= 2)[0]]) - 2 + 21 - 60 for w in windows]
-
-
-def test_consecutive_windows_do_not_overlap():
-    representation = hub.load("mel_2bar").representation
-    assert first_pitches(consecutive_windows(melody(8), representation)) == [0, 2, 4, 6]
-    assert first_pitches(consecutive_windows(melody(7), representation)) == [0, 2, 4]
-
-
-def test_consecutive_windows_start_anew_after_silence():
-    representation = hub.load("mel_2bar").representation
-    assert first_pitches(consecutive_windows(melody(7, silent=(0, 3, 4)), representation)) == [1, 5]
-
-
-def test_consecutive_windows_keep_repetitions():
-    """A set of different windows would lose them."""
-    same_bars = melody(8)
-    same_bars.notes["pitch"] = 64
-    assert first_pitches(consecutive_windows(same_bars, hub.load("mel_2bar").representation)) == [4] * 4
-
-
-def test_consecutive_windows_follow_one_instrument():
-    both = np.concatenate([melody(4).notes, melody(4, pitch=72).notes])
-    both["instrument"][16:] = 1
-    windows = consecutive_windows(
-        NoteSequence(notes=both, total_time=8.0), hub.load("mel_2bar").representation
-    )
-    assert first_pitches(windows) == [0, 2]
-
-
-def test_consecutive_windows_snap_early_notes_to_their_bar():
-    early = melody(4)
-    early.notes["start"][8] -= 0.02
-    early.notes["end"][7] -= 0.02
-    assert first_pitches(consecutive_windows(early, hub.load("mel_2bar").representation)) == [0, 2]
-
-
 def test_kind_of():
     assert [kind_of(path) for path in (SHEEP, RIVER, ROCK)] == ["sketch", "melody", "drums"]
     assert kind_of(Tune(melody(2))) == "melody"
@@ -238,13 +202,46 @@ def test_the_seed_decides():
 
 
 def test_all_of_a_piece():
-    whole = translate(Tune(melody(6)), "drums", every=True)
+    whole = translate(Tune(melody(6)), "drums", whole=True)
     assert whole.notes.total_time == pytest.approx(12.0)
     first = translate(Tune(melody(6)), "drums")
     opening = notes_of(whole)[notes_of(whole)[:, 1] < 4.0]
     np.testing.assert_array_equal(opening, notes_of(first))
-    with pytest.raises(KikiboubaError, match="one"):
-        translate(Tune(melody(6)), "sketch", every=True)
+
+
+def test_a_whole_piece_keeps_its_silence_and_tempo():
+    song = set_tempo(Tune(melody(8, silent=(2, 3, 7))), 60)
+    beat = translate(song, "drums", whole=True).notes
+    starts = beat.notes["start"]
+    assert beat.tempos.tolist() == [[0.0, 60.0]]
+    assert beat.total_time == pytest.approx(32.0)
+    assert not ((starts >= 8.0) & (starts < 16.0)).any()
+    for begin in (0.0, 16.0, 24.0):
+        assert ((starts >= begin) & (starts < begin + 4.0)).any(), begin
+
+
+def test_a_whole_piece_becomes_a_sheet_of_drawings():
+    drawn = translate(Tune(melody(6)), "sketch", whole=True)
+    first = translate(Tune(melody(6)), "sketch")
+    assert len(drawn.lines) > len(first.lines)
+    columns = {int(line[:, 0].mean() // CELL) for line in drawn.lines}
+    assert columns == {0, 1, 2}
+
+
+def two_drawings(folder):
+    """A file with a sheep and a circle."""
+    records = [
+        {"drawing": [np.round(line.T).tolist() for line in read_artifact(path).lines]}
+        for path in (SHEEP, CIRCLE)
+    ]
+    (folder / "two.ndjson").write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    return folder / "two.ndjson"
+
+
+def test_several_drawings_become_tunes_one_after_the_other(tmp_path):
+    tune = translate(two_drawings(tmp_path), "melody", whole=True).notes
+    assert tune.total_time == pytest.approx(8.0)
+    assert {start >= 4.0 for start in tune.notes["start"].tolist()} == {False, True}
 
 
 def test_a_translator_by_itself():
@@ -294,6 +291,43 @@ def test_says_so_when_too_little_comes_out():
     with pytest.warns(UserWarning, match="only 3 notes"):
         assert len(as_array(translator.translate(SHEEP))) == 3
     assert len(base.seen) == DRAWS
+
+
+def test_reconstructing_a_whole_piece():
+    model = hub.load("mel_2bar")
+    song = set_tempo(Tune(melody(5, silent=(2,))), 90)
+    whole = model.reconstruct(song, whole=True).notes
+    piece = read_piece(song, model.representation)
+    assert len(piece.arrays) == 2
+    assert whole.tempos.tolist() == [[0.0, 90.0]]
+    first = model.reconstruct(song).notes.notes
+    opening = whole.notes[whole.notes["start"] < 2 * 4 * 60 / 90 - 1e-6]
+    np.testing.assert_allclose(opening["start"], first["start"] * 120 / 90)
+    np.testing.assert_array_equal(opening["pitch"], first["pitch"])
+
+
+def test_reconstructing_all_drawings_of_a_file(tmp_path):
+    sheet = hub.load("sketch").reconstruct(two_drawings(tmp_path), whole=True)
+    assert {int(line[:, 0].mean() // CELL) for line in sheet.lines} == {0, 1}
+
+
+def test_tempo_changes_are_levelled():
+    song = dataclasses.replace(
+        melody(4),
+        tempos=np.array([[0.0, 120.0], [4.0, 60.0]]),
+        time_signatures=np.array([[0.0, 4, 4], [4.0, 2, 2]]),
+        chords=((0.0, "C"), (6.0, "G")),
+    )
+    level = set_tempo(Tune(song), 120).notes
+    start = song.notes["start"]
+    expected = np.where(start < 4.0, start, 4.0 + (start - 4.0) / 2)
+    np.testing.assert_allclose(level.notes["start"], expected)
+    assert level.tempos.tolist() == [[0.0, 120.0]]
+    assert level.time_signatures.tolist() == [[0.0, 4, 4], [4.0, 2, 2]]
+    assert level.chords == ((0.0, "C"), (5.0, "G"))
+    assert level.total_time == pytest.approx(6.0)
+    late = dataclasses.replace(song, tempos=np.array([[4.0, 60.0]]))
+    np.testing.assert_allclose(set_tempo(Tune(late), 120).notes.notes["start"], expected)
 
 
 def test_tempo():

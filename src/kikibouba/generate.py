@@ -5,17 +5,24 @@
 Everything is a function of its arguments: the same seed gives the same result on the same machine.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
+from kikibouba.bridges.attribute_vectors import SUFFIXES, AttributeVectors, read_vectors
 from kikibouba.bridges.fitted_prior import FittedPrior
+from kikibouba.bridges.posteriors import weights_hash
 from kikibouba.config import Preset
+from kikibouba.controls import controls_for, controls_from_text, controls_of
 from kikibouba.data.artifacts import Artifact
+from kikibouba.data.notes import DEFAULT_QPM
+from kikibouba.data.pieces import join
+from kikibouba.data.windows import QUARTERS_PER_BAR
 from kikibouba.errors import KikiboubaError
-from kikibouba.inputs import Source, read_examples
+from kikibouba.inputs import Source, read_examples, read_piece
 
 BATCH = 256
 """Examples that pass through a model together."""
@@ -43,16 +50,19 @@ class Model:
         name: str,
         device: str = "cpu",
         fitted_prior: FittedPrior | None = None,
+        vectors_file: Path | None = None,
     ) -> None:
-        """`module` is a `LatentModel` in eval mode on `device`; `name` is how the user knows it."""
+        """`module` is a `LatentModel` in eval mode on `device`; `name` is how the user knows it.
+        `vectors_file` is where its attribute vectors are, if anywhere.
+        """
         self.preset, self.module, self.name, self.device = preset, module, name, device
-        self.fitted_prior = fitted_prior
+        self.fitted_prior, self.vectors_file = fitted_prior, vectors_file
         own = preset.representation
         self.representation = own.in_use() if hasattr(own, "in_use") else own
 
     @property
     def kind(self) -> str:
-        """ "melody", "drums" or "sketch"."""
+        """Of its representation: "melody", "drums", "sketch", …"""
         return self.representation.kind
 
     @property
@@ -63,17 +73,23 @@ class Model:
     def __repr__(self) -> str:
         return f"Model({self.name!r}, {self.kind}, z_size={self.z_size})"
 
-    def encode(self, source: Source | Sequence[np.ndarray], every: bool = False) -> Posterior:
-        """The posterior of the first example in a source, of every one (see `inputs.read_examples`), or
-        of examples.
+    def encode(self, source: Source | Sequence[np.ndarray], whole: bool = False) -> Posterior:
+        """The posterior of the first example in a source, of all of it (see `inputs.read_examples`), or of
+        examples.
 
         Raises:
             KikiboubaError: nothing this model can read in it.
         """
+        return self._encode_all(self._examples(source, whole))
+
+    def _examples(self, source: Source | Sequence[np.ndarray], whole: bool = False) -> list[np.ndarray]:
         given = isinstance(source, Sequence) and not isinstance(source, str)
-        examples = list(source) if given else read_examples(source, self.representation, every)  # type: ignore
+        examples = list(source) if given else read_examples(source, self.representation, whole)  # type: ignore
         if not examples:
             raise KikiboubaError("there is nothing to encode: the list of examples is empty")
+        return examples
+
+    def _encode_all(self, examples: Sequence[np.ndarray]) -> Posterior:
         parts = [self._encode(examples[i : i + BATCH]) for i in range(0, len(examples), BATCH)]
         return Posterior(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
@@ -83,20 +99,42 @@ class Model:
         mu, sigma = self.module.encode(x, lengths)
         return Posterior(mu.cpu().numpy(), sigma.cpu().numpy())
 
-    def decode(self, z: np.ndarray, temperature: float = 0.0, seed: int = 0) -> list[Artifact]:
+    def controls_of(self, source: Source) -> np.ndarray | None:
+        """What the model is told at each step of the first example in a source, [T, C]: chords, keys, hits.
+        None if it is told nothing.
+        """
+        found = controls_of(self.representation, self._examples(source))
+        return None if found is None else found[0]
+
+    def controls_from_text(self, text: str) -> np.ndarray:
+        """Chords such as "C G Am F" as what the model is told, [T, C].
+
+        Raises:
+            KikiboubaError: the model is told no chords, or one cannot be read.
+        """
+        return controls_from_text(self.representation, text)
+
+    def decode(
+        self, z: np.ndarray, temperature: float = 0.0, seed: int = 0, controls: np.ndarray | None = None
+    ) -> list[Artifact]:
         """Latent vectors → artifacts.
 
         Args:
             z: [n, Z] or [Z] float.
             temperature: 0 takes what is likeliest; 1 is what the model learnt.
             seed: of the choices made at a temperature above 0.
+            controls: what the model is told at each step, for all [T, C] or for each [n, T, C]; see
+                `controls_of`. None: nothing.
 
         Raises:
-            KikiboubaError: another shape, or NaN.
+            KikiboubaError: another shape, or NaN; controls for a model that takes none.
         """
-        return [self.representation.to_artifact(array) for array in self.decode_arrays(z, temperature, seed)]
+        arrays = self.decode_arrays(z, temperature, seed, controls)
+        return [self.representation.to_artifact(array) for array in arrays]
 
-    def decode_arrays(self, z: np.ndarray, temperature: float = 0.0, seed: int = 0) -> list[np.ndarray]:
+    def decode_arrays(
+        self, z: np.ndarray, temperature: float = 0.0, seed: int = 0, controls: np.ndarray | None = None
+    ) -> list[np.ndarray]:
         """`decode`, to arrays of the representation."""
         rows = np.atleast_2d(np.asarray(z, np.float32))
         if rows.ndim != 2 or rows.shape[1] != self.z_size:
@@ -105,17 +143,73 @@ class Model:
             raise KikiboubaError("z holds NaN or infinite values")
         if not 0 <= temperature < np.inf:
             raise KikiboubaError(f"temperature {temperature} must be 0 or more; 1 is what the model learnt")
+        told = None if controls is None else controls_for(self.representation, controls, len(rows))
         generator = _generator(self.device, seed)
-        chunks = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
-        return [array for chunk in chunks for array in self._decode(chunk, temperature, generator)]
+        arrays: list[np.ndarray] = []
+        for i in range(0, len(rows), BATCH):
+            part = None if told is None else told[i : i + BATCH]
+            arrays += self._decode(rows[i : i + BATCH], temperature, generator, part)
+        return arrays
 
     @torch.inference_mode()
-    def _decode(self, z: np.ndarray, temperature: float, generator: torch.Generator) -> list[np.ndarray]:
-        x, lengths = self.module.decode(torch.from_numpy(z).to(self.device), temperature, generator)
+    def _decode(
+        self, z: np.ndarray, temperature: float, generator: torch.Generator, controls: np.ndarray | None
+    ) -> list[np.ndarray]:
+        given = torch.from_numpy(z).to(self.device)
+        if controls is None:  # models that take none have no such argument
+            x, lengths = self.module.decode(given, temperature, generator)
+        else:
+            told = torch.from_numpy(np.ascontiguousarray(controls)).to(self.device)
+            x, lengths = self.module.decode(given, temperature, generator, told)
         return self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
 
+    def shifted(self, z: np.ndarray, attributes: Mapping[str, float] | None) -> np.ndarray:
+        """Latent vectors [n, Z] moved towards more, or less, of some attributes.
+
+        Args:
+            attributes: name → standard deviations more (negative: less), e.g. {"density": 1.5}. A name is
+                one of the model's own vectors, a file of `kikibouba attribute` that holds one, or
+                "FILE:NAME".
+
+        Raises:
+            KikiboubaError: no such vector (says the nearest), or a file of another model.
+        """
+        for name, amount in (attributes or {}).items():
+            if not np.isfinite(amount):
+                raise KikiboubaError(f"{amount} of {name!r} is no amount; give a number such as 1.5")
+            vectors, name = self._vectors(name)
+            z = z + vectors.shift({name: amount})
+        return z
+
+    def _vectors(self, name: str) -> tuple[AttributeVectors, str]:
+        """The vectors in which a name, a file, or "FILE:NAME" is to be found, and its name there."""
+        own_hash = weights_hash(self.module)
+        file, _, inside = name.rpartition(":")
+        if file.endswith(SUFFIXES):
+            return read_vectors(file, own_hash), inside
+        if name.endswith(SUFFIXES):
+            vectors = read_vectors(name, own_hash)
+            first, *others = vectors.vectors
+            if others:
+                held = ", ".join(vectors.vectors)
+                raise KikiboubaError(f"{name} holds {held}: say which one, e.g. {name}:{first}")
+            return vectors, first
+        if self.vectors_file is None:
+            raise KikiboubaError(
+                f"{self.name} has no attribute vectors: make them with `kikibouba attribute {name} --model "
+                f"{self.name} --data … -o {name}.npz`, and name that file"
+            )
+        return read_vectors(self.vectors_file, own_hash), name
+
     def sample(
-        self, n: int = 1, temperature: float = 0.5, seed: int = 0, prior: Prior = "fitted"
+        self,
+        n: int = 1,
+        temperature: float = 0.5,
+        seed: int = 0,
+        prior: Prior = "fitted",
+        *,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
     ) -> list[Artifact]:
         """n new artifacts, decoded from random z.
 
@@ -125,6 +219,8 @@ class Model:
             seed: of z and of decoding.
             prior: "fitted" draws z where the training examples lie (see `FittedPrior`), if the model knows
                 that; "standard" from N(0, 1), as the originals do.
+            controls: see `decode`.
+            attributes: see `shifted`.
         """
         if n < 1:
             raise KikiboubaError(f"cannot make {n} samples; ask for 1 or more")
@@ -134,11 +230,53 @@ class Model:
             z = self.fitted_prior.sample(n, rng)
         else:
             z = rng.standard_normal((n, self.z_size), dtype=np.float32)
-        return self.decode(z, temperature, seed)
+        return self.decode(self.shifted(z, attributes), temperature, seed, controls)
 
-    def reconstruct(self, source: Source, temperature: float = 0.0, seed: int = 0) -> Artifact:
-        """The first example of a source through z (the posterior's mean) and back."""
-        return self.decode(self.encode(source).mu, temperature, seed)[0]
+    def reconstruct(
+        self,
+        source: Source,
+        temperature: float = 0.0,
+        seed: int = 0,
+        *,
+        whole: bool = False,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
+    ) -> Artifact:
+        """A source through z (the posterior's mean) and back.
+
+        Args:
+            source: its first example is taken.
+            temperature, seed: see `decode`.
+            whole: take all of it: every bar of a piece, at its place and in its tempo; every drawing of a
+                file, side by side.
+            controls: see `decode`; by default those of the source.
+            attributes: see `shifted`.
+        """
+        if not whole:
+            example = self._examples(source)
+            return self._rebuilt(example, temperature, seed, controls, attributes)[0]
+        piece = read_piece(source, self.representation)
+        artifacts = self._rebuilt(piece.arrays, temperature, seed, controls, attributes)
+        return join(artifacts, piece, None if piece.places else self.seconds)
+
+    def _rebuilt(
+        self,
+        examples: Sequence[np.ndarray],
+        temperature: float,
+        seed: int,
+        controls: np.ndarray | None,
+        attributes: Mapping[str, float] | None,
+    ) -> list[Artifact]:
+        """Examples through z and back, told what they were told themselves unless `controls` are given."""
+        z = self.shifted(self._encode_all(examples).mu, attributes)
+        told = controls_of(self.representation, examples) if controls is None else controls
+        return self.decode(z, temperature, seed, told)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long what it decodes lasts, at 120 quarter notes a minute; None for drawings."""
+        bars = getattr(self.representation, "bars", None)
+        return None if bars is None else bars * QUARTERS_PER_BAR * 60.0 / DEFAULT_QPM
 
     def interpolate(
         self,
@@ -148,10 +286,23 @@ class Model:
         mode: Mode = "slerp",
         temperature: float = 0.0,
         seed: int = 0,
+        *,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
     ) -> list[Artifact]:
-        """n artifacts from a to b in equal steps between the means of their posteriors; ends included."""
-        start, end = self.encode(a).mu[0], self.encode(b).mu[0]
-        return self.decode(interpolate_latents(start, end, n, mode), temperature, seed)
+        """n artifacts from a to b in equal steps between the means of their posteriors; ends included.
+
+        Args:
+            a, b: the first example of each is taken.
+            controls: see `decode`; by default each step is told what the nearer end is.
+            attributes: see `shifted`.
+        """
+        ends = [*self._examples(a)[:1], *self._examples(b)[:1]]
+        z = self.shifted(interpolate_latents(*self._encode_all(ends).mu, n, mode), attributes)
+        told = controls_of(self.representation, ends) if controls is None else controls
+        if told is not None and controls is None:
+            told = told[(np.arange(n) >= n / 2).astype(int)]
+        return self.decode(z, temperature, seed, told)
 
 
 def interpolate_latents(a: np.ndarray, b: np.ndarray, n: int, mode: Mode = "slerp") -> np.ndarray:

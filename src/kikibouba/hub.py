@@ -102,6 +102,7 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
         KikiboubaError: unknown name (says the nearest), damaged folder, a translator whose base was
             trained again.
     """
+    from kikibouba.bridges.attribute_vectors import FILE_NAME
     from kikibouba.bridges.fitted_prior import load_prior
     from kikibouba.bridges.posterior_batches import check_base
     from kikibouba.generate import Model
@@ -113,7 +114,9 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
     folder = locate(name_or_dir)
     preset, module = load_checkpoint(folder, device)
     if preset.representation is not None:
-        return Model(preset, module, folder.name, device, load_prior(folder, cast(int, module.z_size)))
+        prior = load_prior(folder, cast(int, module.z_size))
+        vectors = folder / FILE_NAME
+        return Model(preset, module, folder.name, device, prior, vectors if vectors.is_file() else None)
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:
         base = load(locate(domain, near=folder), device)

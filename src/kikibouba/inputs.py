@@ -1,19 +1,21 @@
 """What a user names as input (a file, `Tune`, `Drawing`, array) as the examples a model reads. No torch."""
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import islice
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.midi import read_midi
-from kikibouba.data.notes import NoteSequence, quantize, split_on_time_changes
+from kikibouba.data.notes import NoteSequence, concatenate
+from kikibouba.data.pieces import Piece, cut
 from kikibouba.data.representation import Representation
 from kikibouba.data.sketch import SketchRepresentation
 from kikibouba.errors import KikiboubaError
+
+T = TypeVar("T")
 
 Source = str | Path | Tune | Drawing | np.ndarray
 """A file, something a model made, or an example of a representation."""
@@ -59,13 +61,13 @@ def read_artifact(path: str | Path) -> Tune | Drawing:
     return Drawing(np.asarray(SketchRepresentation().read(_existing(Path(path)))[0], np.float32))
 
 
-def read_examples(source: Source, representation: Representation, every: bool = False) -> list[np.ndarray]:
+def read_examples(source: Source, representation: Representation, whole: bool = False) -> list[np.ndarray]:
     """The examples in a source.
 
     Args:
         source: what to read; an array is taken as one example.
         representation: of the model that will see them.
-        every: True: all drawings of a file; all windows of a tune that do not overlap. False: only the first.
+        whole: True: all drawings of a file, all windows of a piece (see `read_piece`). False: only the first.
 
     Returns:
         At least one array.
@@ -73,22 +75,47 @@ def read_examples(source: Source, representation: Representation, every: bool = 
     Raises:
         KikiboubaError: unreadable, of another kind, or nothing usable in it (says which rule rejected it).
     """
+    if whole:
+        return read_piece(source, representation).arrays
     if isinstance(source, np.ndarray):
         return [source]
+    items, where = _items(source, representation)
+    rejections: list[KikiboubaError] = []
+    for windows in _usable(items, representation.windows, rejections):
+        if windows:
+            return windows[:1]
+    raise _nothing(where, representation, rejections)
+
+
+def read_piece(source: Source, representation: Representation) -> Piece:
+    """All of a source: every drawing of a file, every bar of a piece; several tunes follow one another.
+
+    Raises:
+        KikiboubaError: as `read_examples`.
+    """
+    if isinstance(source, np.ndarray):
+        return Piece([source], [])
+    items, where = _items(source, representation)
+    rejections: list[KikiboubaError] = []
+    if not isinstance(items[0], NoteSequence):
+        arrays = list(chain.from_iterable(_usable(items, representation.windows, rejections)))
+        if not arrays:
+            raise _nothing(where, representation, rejections)
+        return Piece(arrays, [])
+    pieces = list(_usable(items, lambda item: cut(item, representation), rejections))
+    if not pieces:
+        raise _nothing(where, representation, rejections)
+    return pieces[0] if len(pieces) == 1 else _one_after_the_other(pieces)
+
+
+def _items(source: str | Path | Tune | Drawing, representation: Representation) -> tuple[list[Any], str]:
+    """What a source holds, at least one item, and how to call it in a message."""
     if isinstance(source, Tune | Drawing):
-        items: list[Any] = [source.notes if isinstance(source, Tune) else source.strokes]
         where = f"this {type(source).__name__.lower()}"
         if isinstance(source, Drawing) != (representation.kind == "sketch"):
             raise KikiboubaError(f"{where} cannot be read as {representation.kind}")
-    else:
-        items, where = representation.read(_existing(Path(source))), str(source)
-    rejections: list[KikiboubaError] = []
-    windows = _windows(items, representation, every, rejections)
-    found = list(windows if every else islice(windows, 1))
-    if not found:
-        reason = f": {rejections[0]}" if rejections else ""
-        raise KikiboubaError(f"{where} holds no usable {representation.kind}{reason}")
-    return found
+        return [source.notes if isinstance(source, Tune) else source.strokes], where
+    return representation.read(_existing(Path(source))), str(source)
 
 
 def _existing(path: Path) -> Path:
@@ -99,76 +126,27 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _windows(
-    items: list[Any], representation: Representation, every: bool, rejections: list[KikiboubaError]
-) -> Iterator[np.ndarray]:
-    """First windows of all items, or (`every`, of music) windows that follow each other without overlap.
-
-    Why an item has none is appended to `rejections`.
-    """
+def _usable(items: list[Any], extract: Callable[[Any], T], rejections: list[KikiboubaError]) -> Iterator[T]:
+    """What `extract` finds in each item; why it rejects one is appended to `rejections`."""
     for item in items:
         try:
-            windows = representation.windows(item)
+            yield extract(item)
         except KikiboubaError as error:
             rejections.append(error)
-            continue
-        if every and isinstance(item, NoteSequence):
-            yield from consecutive_windows(item, representation)
-        else:
-            yield from windows[:1]
 
 
-def _windows_or_none(item: Any, representation: Representation) -> list[np.ndarray]:
-    """The windows of an item; an empty list where it has none."""
-    try:
-        return representation.windows(item)
-    except KikiboubaError:
-        return []
+def _nothing(where: str, representation: Representation, rejections: list[KikiboubaError]) -> KikiboubaError:
+    reason = f": {rejections[0]}" if rejections else ""
+    return KikiboubaError(f"{where} holds no usable {representation.kind}{reason}")
 
 
-def consecutive_windows(sequence: NoteSequence, representation: Any) -> list[np.ndarray]:
-    """Windows of a piece one after the other, from bar to bar, of the first instrument that has any.
-
-    Args:
-        sequence: at least one window of it must be usable.
-        representation: a melody or drums representation with `bars` and `steps_per_quarter`.
-
-    Returns:
-        In order of time; a bar at which no window starts (silence, the last half of a phrase) is left out.
-    """
-    line = _first_part(sequence, representation)
-    found = []
-    for piece in split_on_time_changes(line):
-        if not _windows_or_none(piece, representation):
-            continue
-        grid = quantize(piece, representation.steps_per_quarter)
-        bar, num_bars = 0, -(-grid.total_steps // representation.steps_per_bar)
-        while bar < num_bars:
-            cut = _cut(piece, grid.q_start, grid.q_end, bar, representation)
-            window = _windows_or_none(cut, representation)[:1]
-            found += window
-            bar += representation.bars if window else 1
-    return found
-
-
-def _first_part(sequence: NoteSequence, representation: Any) -> NoteSequence:
-    """The notes of the first instrument with a usable window; all notes if none has one alone."""
-    for instrument in np.unique(sequence.notes["instrument"]):
-        part = replace(sequence, notes=sequence.notes[sequence.notes["instrument"] == instrument])
-        if _windows_or_none(part, representation):
-            return part
-    return sequence
-
-
-def _cut(
-    piece: NoteSequence, q_start: np.ndarray, q_end: np.ndarray, bar: int, representation: Any
-) -> NoteSequence:
-    """The notes that start within a window from a bar on, snapped to the grid, the bar moved to time 0."""
-    first, length = bar * representation.steps_per_bar, representation.bars * representation.steps_per_bar
-    inside = (q_start >= first) & (q_start < first + length)
-    qpm = piece.tempos[0, 1] if len(piece.tempos) else 120.0
-    seconds = 60.0 / qpm / representation.steps_per_quarter
-    notes = piece.notes[inside].copy()
-    notes["start"] = (q_start[inside] - first) * seconds
-    notes["end"] = np.minimum(q_end[inside] - first, length) * seconds
-    return replace(piece, notes=notes, total_time=length * seconds)
+def _one_after_the_other(pieces: list[Piece]) -> Piece:
+    """Several pieces as one."""
+    sources = [piece.source for piece in pieces if piece.source is not None]
+    begins = np.cumsum([0.0, *(source.total_time for source in sources)])
+    places = [
+        place._replace(start=place.start + begin, since=place.since + begin, end=place.end + begin)
+        for piece, begin in zip(pieces, begins.tolist(), strict=False)
+        for place in piece.places
+    ]
+    return Piece([array for piece in pieces for array in piece.arrays], places, concatenate(sources))

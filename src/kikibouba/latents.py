@@ -26,9 +26,11 @@ class Latents:
     """Name of the model that encoded them; "" if unknown."""
     sources: tuple[str, ...] = ()
     """The file that each example came from; () if unknown."""
+    places: np.ndarray | None = None
+    """[n, 4] float64: for windows of a whole piece, their `data.pieces.Place`; None if unknown."""
 
     def save(self, path: str | Path) -> Path:
-        """Write arrays `mu`, `sigma`, `model` and `sources` to .npz, or the same as lists to .json.
+        """Write `mu`, `sigma`, `model`, `sources` and, if known, `places`: arrays to .npz, lists to .json.
 
         Raises:
             KikiboubaError: another suffix, or no permission.
@@ -37,12 +39,13 @@ class Latents:
         if path.suffix == ".json":
             content = {"model": self.model, "sources": self.sources}
             content |= {"mu": self.mu.tolist(), "sigma": self.sigma.tolist()}
+            content |= {} if self.places is None else {"places": self.places.tolist()}
             return write_bytes(path, json.dumps(content).encode())
         if path.suffix == ".npz":
             buffer = io.BytesIO()
-            np.savez(
-                buffer, mu=self.mu, sigma=self.sigma, model=self.model, sources=np.array(self.sources, str)
-            )
+            arrays = {"mu": self.mu, "sigma": self.sigma, "sources": np.array(self.sources, str)}
+            arrays |= {} if self.places is None else {"places": self.places}
+            np.savez(buffer, model=np.array(self.model), **arrays)
             return write_bytes(path, buffer.getvalue())
         raise KikiboubaError(f"cannot write latent vectors to {path}; allowed: {', '.join(SUFFIXES)}")
 
@@ -63,7 +66,11 @@ def read_latents(path: str | Path) -> Latents:
     sigma = _matrix(found.get("sigma", np.zeros_like(mu)), path)
     if sigma.shape != mu.shape:
         raise KikiboubaError(f"{path}: mu is {list(mu.shape)}, but sigma {list(sigma.shape)}")
-    return Latents(mu, sigma, str(found.get("model", "")), tuple(map(str, found.get("sources", ()))))
+    places = _matrix(found["places"], path, np.float64) if "places" in found else None
+    if places is not None and places.shape != (len(mu), 4):
+        raise KikiboubaError(f"{path}: places are {list(places.shape)}, not [{len(mu)}, 4]")
+    sources = tuple(map(str, found.get("sources", ())))
+    return Latents(mu, sigma, str(found.get("model", "")), sources, places)
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
@@ -75,9 +82,9 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         raise KikiboubaError(f"{path} is not a readable .npz: {' '.join(str(error).split())}") from None
 
 
-def _matrix(values: object, path: Path) -> np.ndarray:
+def _matrix(values: object, path: Path, dtype: type = np.float32) -> np.ndarray:
     try:
-        array = np.atleast_2d(np.asarray(values, np.float32))
+        array = np.atleast_2d(np.asarray(values, dtype))
     except (TypeError, ValueError):
         raise KikiboubaError(f"{path}: latent vectors must be rows of numbers, all of one length") from None
     if array.ndim != 2 or not array.size or not np.isfinite(array).all():

@@ -16,16 +16,17 @@ import torch
 from kikibouba import hub
 from kikibouba.config import Preset
 from kikibouba.data.artifacts import Artifact, Drawing, Tune
-from kikibouba.data.notes import concatenate
+from kikibouba.data.notes import DEFAULT_QPM
+from kikibouba.data.pieces import join
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Model, Posterior, check_seed
-from kikibouba.inputs import Source, kind_of
+from kikibouba.inputs import Source, kind_of, read_piece
 
 DRAWS = 8
 """How often `translate` tries for a result with something in it."""
 
-ENOUGH = {"melody": 4, "drums": 4, "sketch": 1}
-"""Notes, hits or strokes that a translation should have."""
+ENOUGH_NOTES, ENOUGH_STROKES = 4, 1
+"""What a translation should have."""
 
 TEMPERATURE = 0.2
 """Of a translation: near the likeliest, so that the result depends on the source more than on chance."""
@@ -62,12 +63,12 @@ class Translator:
         kind: str | None = None,
         seed: int = 0,
         temperature: float = TEMPERATURE,
-        every: bool = False,
+        whole: bool = False,
     ) -> Artifact:
         """A drawing as a tune, a tune as a drawing, …
 
         The mean of the source's posterior is translated and decoded. If hardly anything comes out
-        (`ENOUGH`), z is drawn from the posterior and decoded anew, up to `DRAWS` times; if that fails
+        (`ENOUGH_NOTES`), z is drawn from the posterior and decoded anew, up to `DRAWS` times; if that fails
         too, the fullest result is returned with a warning.
 
         Args:
@@ -77,7 +78,8 @@ class Translator:
             kind: what the source is, where `inputs.kind_of` would guess wrong; also a domain.
             seed: of decoding and of further draws.
             temperature: of decoding; 0 takes what is likeliest.
-            every: translate all of a longer piece, window by window, and join the results (tunes only).
+            whole: translate all of the source. Of a piece every window finds its place again, in the piece's
+                tempo, or becomes a drawing on one sheet; several drawings become tunes one after the other.
 
         Raises:
             KikiboubaError: this translator does not know the kind; nothing usable in the source.
@@ -90,16 +92,16 @@ class Translator:
             raise KikiboubaError(
                 f"the input is {base.kind} already; `reconstruct` passes it through its own model"
             )
-        if every and goal.kind == "sketch":
-            raise KikiboubaError(
-                "all windows of a piece would make many drawings, but a drawing is one: leave out --all"
-            )
-        posterior = base.encode(source, every)
+        piece = read_piece(source, base.representation) if whole else None
+        posterior = base.encode(source if piece is None else piece.arrays)
         results = [
             self._draw(Posterior(mu, sigma), here, there, temperature, [seed, row])
             for row, (mu, sigma) in enumerate(zip(*posterior, strict=True))
         ]
-        return results[0] if len(results) == 1 else _join(results, goal.representation)
+        if piece is None:
+            return results[0]
+        fits = piece.places and goal.seconds == base.seconds
+        return join(results, piece, None if fits else goal.seconds)
 
     def _draw(
         self, posterior: Posterior, here: str, there: str, temperature: float, key: list[int]
@@ -112,11 +114,12 @@ class Translator:
             noise = rng.standard_normal(posterior.mu.shape, dtype=np.float32) if number else 0.0
             z = self.translate_z((posterior.mu + posterior.sigma * noise)[None], here, there)
             (artifact,) = goal.decode(z, temperature, seed=int(rng.integers(2**31)))
-            if (size := _size(artifact)) >= ENOUGH[goal.kind]:
+            size = _size(artifact)
+            if size >= (ENOUGH_STROKES if isinstance(artifact, Drawing) else ENOUGH_NOTES):
                 return artifact
             best = max(best, (size, artifact), key=lambda found: found[0])
         assert best[1] is not None
-        what = {"melody": "notes", "drums": "hits", "sketch": "strokes"}[goal.kind]
+        what = "strokes" if isinstance(best[1], Drawing) else "notes"
         warnings.warn(
             f"{self.name} made {goal.kind} with only {best[0]} {what} in {DRAWS} tries; "
             "try another seed or a higher temperature",
@@ -146,11 +149,11 @@ def translate(
     source: Source,
     to: str,
     *,
-    translator: str | Path | None = None,
+    translator: "str | Path | Translator | None" = None,
     kind: str | None = None,
     seed: int = 0,
     temperature: float = TEMPERATURE,
-    every: bool = False,
+    whole: bool = False,
     device: str = "cpu",
 ) -> Artifact:
     """Translate with a translator found by kind or named: see `Translator.translate`.
@@ -158,30 +161,59 @@ def translate(
     Args:
         source: what to translate.
         to: "melody", "drums", "sketch", or a domain of the translator.
-        translator: bundled name or folder; by default the bundled one for these kinds. Bundled ones stay
-            loaded.
+        translator: bundled name, folder, or a loaded one; by default the bundled one for these kinds.
+            Bundled ones stay loaded.
     """
     if translator is None:
         if to not in hub.BASES:
             raise KikiboubaError(f"cannot translate to {to!r}{did_you_mean(to, hub.BASES)}")
         translator = hub.find_translator(kind or kind_of(source), to)
-    folder = hub.locate(translator)
-    load = _load_bundled if folder.parent == hub.WEIGHTS else hub.load_translator
-    found = load(folder, device)
-    return found.translate(source, to, kind=kind, seed=seed, temperature=temperature, every=every)
+    if not isinstance(translator, Translator):
+        folder = hub.locate(translator)
+        load = _load_bundled if folder.parent == hub.WEIGHTS else hub.load_translator
+        translator = load(folder, device)
+    return translator.translate(source, to, kind=kind, seed=seed, temperature=temperature, whole=whole)
 
 
 def set_tempo(tune: Tune, qpm: float) -> Tune:
-    """The tune played at `qpm` quarter notes a minute; models' output is at 120."""
+    """The tune played at `qpm` quarter notes a minute throughout; a translation is at 120, a whole piece in
+    its own tempo.
+    """
     if not 10 <= qpm <= 1000:
         raise KikiboubaError(f"tempo {qpm:g} must lie between 10 and 1000 quarter notes a minute")
     sequence = tune.notes
-    stretch = (sequence.tempos[0, 1] if len(sequence.tempos) else 120.0) / qpm
+    tempos = sequence.tempos
+    if not len(tempos) or tempos[0, 0] > 0:
+        tempos = np.concatenate([[[0.0, DEFAULT_QPM]], tempos])
+
+    def moved(seconds: np.ndarray) -> np.ndarray:
+        return _quarters(seconds, tempos) * 60.0 / qpm
+
     notes = sequence.notes.copy()
-    notes["start"] *= stretch
-    notes["end"] *= stretch
-    slower = {"tempos": np.array([[0.0, qpm]]), "total_time": sequence.total_time * stretch}
-    return Tune(dataclasses.replace(sequence, notes=notes, **slower))
+    notes["start"], notes["end"] = moved(notes["start"]), moved(notes["end"])
+    tables = {}
+    for name in ("time_signatures", "key_signatures", "pedals"):
+        tables[name] = getattr(sequence, name).copy()
+        tables[name][:, 0] = moved(tables[name][:, 0])
+    times = moved(np.array([time for time, _ in sequence.chords]))
+    return Tune(
+        dataclasses.replace(
+            sequence,
+            notes=notes,
+            tempos=np.array([[0.0, qpm]]),
+            chords=tuple(zip(times.tolist(), (symbol for _, symbol in sequence.chords), strict=True)),
+            total_time=float(moved(np.array([sequence.total_time]))[0]),
+            **tables,
+        )
+    )
+
+
+def _quarters(seconds: np.ndarray, tempos: np.ndarray) -> np.ndarray:
+    """Times [n] in quarter notes from the start, under tempos [K, 2], the first of them from 0 on."""
+    begin, qpm = tempos.T
+    before = np.cumsum(np.append(0.0, np.diff(begin) * qpm[:-1] / 60.0))
+    part = np.searchsorted(begin, seconds, side="right") - 1
+    return before[part] + (seconds - begin[part]) * qpm[part] / 60.0
 
 
 def _size(artifact: Artifact) -> int:
@@ -190,15 +222,6 @@ def _size(artifact: Artifact) -> int:
         return len(artifact.notes.notes)
     assert isinstance(artifact, Drawing)
     return sum(len(line) > 1 for line in artifact.lines)
-
-
-def _join(tunes: list[Artifact], representation: Any) -> Tune:
-    """Windows of music one after the other, each as long as a window is."""
-    sequences = [tune.notes for tune in tunes if isinstance(tune, Tune)]
-    seconds = (
-        representation.bars * representation.steps_per_bar * 60.0 / 120.0 / representation.steps_per_quarter
-    )
-    return Tune(concatenate(sequences, [seconds] * len(sequences)))
 
 
 @lru_cache(maxsize=8)

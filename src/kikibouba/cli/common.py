@@ -4,11 +4,14 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kikibouba.errors import KikiboubaError, did_you_mean
 
-KINDS = ("melody", "drums", "sketch")
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kikibouba.generate import Model
 
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +47,60 @@ def add_output(parser: argparse.ArgumentParser, what: str) -> None:
         metavar="wav,png",
         help="write the same beside it in other forms: wav, png, json, mid, svg, npz",
     )
+
+
+def add_whole(parser: argparse.ArgumentParser, what: str) -> None:
+    """--whole, also known as --all"""
+    parser.add_argument("--whole", "--all", action="store_true", help=what)
+
+
+def add_controls(parser: argparse.ArgumentParser) -> None:
+    """--chords and --controls-from"""
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument(
+        "--chords", metavar='"C G Am F"', help="for a model with chords: what it is told, spread evenly"
+    )
+    given.add_argument(
+        "--controls-from",
+        type=Path,
+        metavar="FILE",
+        help="for a model with chords, keys or hits: those of this file's first example",
+    )
+
+
+def controls(args: argparse.Namespace, model: "Model") -> "np.ndarray | None":
+    """What --chords and --controls-from say; None if neither is given."""
+    if args.chords is not None:
+        return model.controls_from_text(args.chords)
+    if args.controls_from is None:
+        return None
+    found = model.controls_of(args.controls_from)
+    if found is None:
+        raise KikiboubaError(
+            f"{model.name} takes no controls (chords, keys or hits): leave out --controls-from"
+        )
+    return found
+
+
+def add_attributes(parser: argparse.ArgumentParser) -> None:
+    """--attribute"""
+    parser.add_argument(
+        "--attribute",
+        action="append",
+        type=_attribute,
+        default=[],
+        metavar="NAME=AMOUNT",
+        help="so many standard deviations more of an attribute, e.g. density=+1.5; NAME may be a file that "
+        "`kikibouba attribute` wrote; may be repeated",
+    )
+
+
+def _attribute(text: str) -> tuple[str, float]:
+    name, _, amount = text.rpartition("=")
+    try:
+        return name, float(amount)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=AMOUNT, e.g. density=+1.5") from None
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:

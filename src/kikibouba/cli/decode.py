@@ -1,7 +1,7 @@
 """Turn latent vectors into files.
 
 Reads what `encode` wrote, or a .json or .npz of your own with rows `mu`; --model is needed where the
-file does not name the model.
+file does not name the model. --whole makes one piece, or one sheet of drawings, of all rows.
 
 Example:
   kikibouba decode sheep.json -o sheep.svg
@@ -10,7 +10,17 @@ Example:
 import argparse
 from pathlib import Path
 
-from kikibouba.cli.common import add_device, add_output, add_seed, add_temperature, numbered, write_all
+from kikibouba.cli.common import (
+    add_attributes,
+    add_controls,
+    add_device,
+    add_output,
+    add_seed,
+    add_temperature,
+    add_whole,
+    numbered,
+    write_all,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("latents", type=Path, metavar="Z", help=".npz or .json with rows of latent vectors")
     add_output(parser, "file (numbered if there are several rows), or folder")
     parser.add_argument("--model", help="bundled name or folder (default: as the file says)")
+    add_whole(parser, "put the windows of a piece together again")
+    add_attributes(parser)
+    add_controls(parser)
     add_seed(parser)
     add_temperature(parser, 0.0)
     add_device(parser)
@@ -25,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Decode."""
+    from kikibouba.cli.common import controls
+    from kikibouba.data.pieces import Piece, Place, join
     from kikibouba.errors import KikiboubaError
     from kikibouba.hub import load_model
     from kikibouba.latents import read_latents
@@ -33,6 +48,13 @@ def run(args: argparse.Namespace) -> None:
     name = args.model or latents.model
     if not name:
         raise KikiboubaError(f"{args.latents} does not say which model it belongs to; name it with --model")
-    artifacts = load_model(name, args.device).decode(latents.mu, args.temperature, args.seed)
+    model = load_model(name, args.device)
+    z = model.shifted(latents.mu, dict(args.attribute))
+    artifacts = model.decode(z, args.temperature, args.seed, controls(args, model))
+    if args.whole:
+        if latents.places is not None and len(set(latents.sources)) > 1:
+            raise KikiboubaError(f"{args.latents} holds several pieces; --whole is for one")
+        places = [Place(*row) for row in ([] if latents.places is None else latents.places.tolist())]
+        artifacts = [join(artifacts, Piece([], places), None if places else model.seconds)]
     names = [f"{args.latents.stem}-{number}" for number in numbered(len(artifacts))]
     write_all(artifacts, args.out, names if len(names) > 1 else [args.latents.stem], args.also)

@@ -1,17 +1,18 @@
 """Write the latent vectors of files: mean and standard deviation of the posterior of each example.
 
-Of a longer piece the first two usable bars are encoded, or with --all every window. A row of the result
-is one example; rows of several files follow each other. The file remembers the model, so that `decode`
-needs no other word.
+Of a longer piece the first bars that fill an example are encoded, or with --whole all of it, window by
+window. A row of the result is one example; rows of several files follow each other. The file remembers the
+model and where in a piece each window lies, so that `decode` needs no other word.
 
 Example:
   kikibouba encode examples/sheep.svg -o sheep.json
+  kikibouba encode examples/morning_walk.mid --whole -o walk.npz
 """
 
 import argparse
 from pathlib import Path
 
-from kikibouba.cli.common import add_device, skip
+from kikibouba.cli.common import add_device, add_whole, skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--out", type=Path, required=True, help=".npz or .json")
     parser.add_argument("--model", help="bundled name or folder (default: found by kind)")
-    parser.add_argument("--all", action="store_true", help="every drawing, or window, of a file")
+    add_whole(parser, "every drawing, or window, of a file")
     add_device(parser)
 
 
@@ -31,14 +32,20 @@ def run(args: argparse.Namespace) -> int:
 
     from kikibouba.errors import KikiboubaError
     from kikibouba.hub import default_model, load_model
+    from kikibouba.inputs import read_piece
     from kikibouba.latents import Latents
 
     name = args.model or default_model(args.inputs[0])
     model = load_model(name, args.device)
-    found, sources = [], []
+    found, sources, places = [], [], []
     for source in args.inputs:
         try:
-            found.append(model.encode(source, every=args.all))
+            if args.whole:
+                piece = read_piece(source, model.representation)
+                found.append(model.encode(piece.arrays))
+                places += piece.places
+            else:
+                found.append(model.encode(source))
             sources += [str(source)] * len(found[-1].mu)
         except KikiboubaError as error:
             if len(args.inputs) == 1:
@@ -47,5 +54,6 @@ def run(args: argparse.Namespace) -> int:
     if not found:
         raise KikiboubaError("none of the inputs could be encoded")
     mu, sigma = (np.concatenate(column) for column in zip(*found, strict=True))
-    print(Latents(mu, sigma, name, tuple(sources)).save(args.out))
+    known = np.array(places, np.float64) if len(places) == len(mu) else None
+    print(Latents(mu, sigma, name, tuple(sources), known).save(args.out))
     return int(len(found) < len(args.inputs))

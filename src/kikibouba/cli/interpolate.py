@@ -1,7 +1,9 @@
 """Morph one file into another in equal steps through a model's latent space.
 
 The model follows from the first file unless --model names one. Files are numbered from the first input's
-reconstruction to the second's. slerp turns from one vector to the other, lerp goes straight.
+reconstruction to the second's. slerp turns from one vector to the other, lerp goes straight. A model with
+chords, keys or hits is told at each step those of the nearer file, unless --chords or --controls-from say
+otherwise.
 
 Example:
   kikibouba interpolate examples/circle.svg examples/zigzag.svg -n 7 -o morph --also png
@@ -10,7 +12,16 @@ Example:
 import argparse
 from pathlib import Path
 
-from kikibouba.cli.common import add_device, add_output, add_seed, add_temperature, numbered, write_all
+from kikibouba.cli.common import (
+    add_attributes,
+    add_controls,
+    add_device,
+    add_output,
+    add_seed,
+    add_temperature,
+    numbered,
+    write_all,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", choices=("slerp", "lerp"), default="slerp")
     add_output(parser, "folder, or file (numbered)")
     parser.add_argument("--model", help="bundled name or folder (default: found by kind)")
+    add_attributes(parser)
+    add_controls(parser)
     add_seed(parser)
     add_temperature(parser, 0.0)
     add_device(parser)
@@ -28,9 +41,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Interpolate."""
+    from kikibouba.cli.common import controls
     from kikibouba.hub import default_model, load_model
 
     model = load_model(args.model or default_model(args.a), args.device)
-    steps = model.interpolate(args.a, args.b, args.n, args.mode, args.temperature, args.seed)
+    steps = model.interpolate(
+        args.a,
+        args.b,
+        args.n,
+        args.mode,
+        args.temperature,
+        args.seed,
+        controls=controls(args, model),
+        attributes=dict(args.attribute),
+    )
     names = [f"{args.a.stem}-{args.b.stem}-{number}" for number in numbered(args.n)]
     write_all(steps, args.out, names, args.also)

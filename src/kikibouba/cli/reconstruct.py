@@ -1,18 +1,32 @@
 """Pass a file through a model and back: what the model kept of it.
 
 The model follows from the file (a drawing, a melody, drums) unless --model names one. Of a longer piece
-the first two usable bars are taken. Several inputs, or a folder, go to a folder; bad files among them
-are named and skipped.
+the first bars that fill an example are taken, or with --whole all of it: window by window, each at its
+place and in the tempo of the piece. Several inputs, or a folder, go to a folder; bad files among them are
+named and skipped.
+
+--attribute asks for more, or less, of something than the file has, in standard deviations. A model with
+chords, keys or hits is told those of the file unless --chords or --controls-from say otherwise.
 
 Example:
   kikibouba reconstruct examples/sheep.svg -o sheep_again.svg --also png
+  kikibouba reconstruct examples/morning_walk.mid --whole --attribute density=+1 -o busier.mid
 """
 
 import argparse
 from functools import cache
 from pathlib import Path
 
-from kikibouba.cli.common import add_device, add_output, add_seed, add_temperature, for_each_input
+from kikibouba.cli.common import (
+    add_attributes,
+    add_controls,
+    add_device,
+    add_output,
+    add_seed,
+    add_temperature,
+    add_whole,
+    for_each_input,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser, "file, or folder for several inputs")
     parser.add_argument("--model", help="bundled name or folder (default: found by kind)")
+    add_whole(parser, "all of a piece, or of a file of drawings")
+    add_attributes(parser)
+    add_controls(parser)
     add_seed(parser)
     add_temperature(parser, 0.0)
     add_device(parser)
@@ -29,12 +46,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Reconstruct the inputs."""
+    from kikibouba.cli.common import controls
     from kikibouba.data.artifacts import Artifact
     from kikibouba.hub import default_model, load_model
 
     load = cache(lambda name: load_model(name, args.device))
 
     def work(source: Path) -> Artifact:
-        return load(args.model or default_model(source)).reconstruct(source, args.temperature, args.seed)
+        model = load(args.model or default_model(source))
+        return model.reconstruct(
+            source,
+            args.temperature,
+            args.seed,
+            whole=args.whole,
+            controls=controls(args, model),
+            attributes=dict(args.attribute),
+        )
 
     return for_each_input(args.inputs, args.out, args.also, work)

@@ -2,18 +2,28 @@
 
 What the input is follows from the file: .svg, .npz, .ndjson and .json are drawings; .mid is a melody, or
 drums if all its notes are drums. Of a longer piece the first two bars that can be used are translated,
-or all of it with --all. Tunes come out at 120 quarter notes a minute, unless --tempo says otherwise.
+or with --whole all of it: every window at its place and in the tempo of the piece, or as a drawing on one
+sheet. Other tunes come out at 120 quarter notes a minute, unless --tempo says otherwise.
 Several inputs, or a folder, go to a folder; bad files among them are named and skipped, and the exit
 status is then 1.
 
 Example:
   kikibouba translate examples/sheep.svg --to melody -o sheep.mid --also wav,png
+  kikibouba translate examples/morning_walk.mid --to drums --whole -o walk_beat.mid
 """
 
 import argparse
 from pathlib import Path
 
-from kikibouba.cli.common import KINDS, add_device, add_output, add_seed, add_temperature, for_each_input
+from kikibouba.cli.common import (
+    add_device,
+    add_output,
+    add_seed,
+    add_temperature,
+    add_whole,
+    for_each_input,
+)
+from kikibouba.config import REPRESENTATIONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="IN", help="drawings, MIDI files, or folders of them"
     )
-    parser.add_argument("--to", required=True, choices=KINDS, help="what it becomes")
+    parser.add_argument("--to", required=True, choices=tuple(REPRESENTATIONS), help="what it becomes")
     add_output(parser, "file, or folder for several inputs; the suffix says the form")
     parser.add_argument(
         "--with",
@@ -29,12 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TRANSLATOR",
         help="bundled name or folder (default: found by kind)",
     )
-    parser.add_argument("--from", dest="kind", choices=KINDS, help="what the input is, if the guess is wrong")
     parser.add_argument(
-        "--all", action="store_true", help="translate all of a longer piece and join the results"
+        "--from", dest="kind", choices=tuple(REPRESENTATIONS), help="what the input is, if the guess is wrong"
     )
+    add_whole(parser, "translate all of a piece, or of a file of drawings")
     parser.add_argument(
-        "--tempo", type=float, metavar="QPM", help="quarter notes a minute of the tune (default 120)"
+        "--tempo",
+        type=float,
+        metavar="QPM",
+        help="quarter notes a minute of the tune (default 120, or the piece's)",
     )
     add_seed(parser)
     add_temperature(parser, 0.2)
@@ -53,13 +66,16 @@ def run(args: argparse.Namespace) -> int:
     named = load_translator(args.translator, args.device) if args.translator else None
 
     def work(source: Path) -> object:
-        options = {"kind": args.kind, "seed": args.seed, "temperature": args.temperature, "every": args.all}
-        if named is not None:
-            result = named.translate(source, args.to, **options)
-        else:
-            result = translate(source, args.to, device=args.device, **options)
-        return (
-            set_tempo(result, args.tempo) if args.tempo is not None and isinstance(result, Tune) else result
+        result = translate(
+            source,
+            args.to,
+            translator=named,
+            kind=args.kind,
+            seed=args.seed,
+            temperature=args.temperature,
+            whole=args.whole,
+            device=args.device,
         )
+        return result if args.tempo is None or not isinstance(result, Tune) else set_tempo(result, args.tempo)
 
     return for_each_input(args.inputs, args.out, args.also, work)

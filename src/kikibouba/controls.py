@@ -1,0 +1,71 @@
+"""What a model is told at each step besides z: chords, keys, hits. No torch.
+
+Controls are columns of an example (`Layout.controls`): [T, C], T steps of C columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kikibouba.data.layout import Layout
+from kikibouba.errors import KikiboubaError
+
+
+def takes_controls(representation: Any) -> bool:
+    """Whether models of this representation are told anything."""
+    layout: Layout | None = getattr(representation, "layout", None)
+    return layout is not None and bool(layout.controls)
+
+
+def controls_of(representation: Any, examples: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The control columns of examples, [n, T, C] as `collate` lays them out; None if there are none."""
+    if not takes_controls(representation):
+        return None
+    x, _ = representation.collate(examples)
+    return np.concatenate([x[..., part.start : part.stop] for part in representation.layout.controls], -1)
+
+
+def controls_from_text(representation: Any, text: str) -> np.ndarray:
+    """Chords such as "C G Am F", spread evenly over an example, as controls [T, C].
+
+    Raises:
+        KikiboubaError: the representation has no chords, or a symbol cannot be read.
+    """
+    if not takes_controls(representation) or not hasattr(representation, "controls_from_text"):
+        raise KikiboubaError(
+            f"this model of {representation.kind} is not told any chords: train one that is, from a preset "
+            "with chords (`kikibouba models` lists them)"
+        )
+    return as_columns(representation.controls_from_text(text))
+
+
+def controls_for(representation: Any, controls: np.ndarray, n: int) -> np.ndarray:
+    """Controls for n examples, [n, T, C].
+
+    Args:
+        controls: [T, C] for all of them or [n, T, C]; [T] where C = 1.
+
+    Raises:
+        KikiboubaError: the model takes none, or another shape is needed.
+    """
+    if not takes_controls(representation):
+        raise KikiboubaError(
+            f"this model of {representation.kind} takes no controls (chords, keys or hits): leave them out, "
+            "or use a model that was trained with them"
+        )
+    columns = as_columns(np.asarray(controls))
+    width = sum(part.stop - part.start for part in representation.layout.controls)
+    wanted = (n, representation.steps, width)
+    if columns.ndim == 2:
+        columns = np.broadcast_to(columns, (n, *columns.shape))
+    if columns.shape != wanted:
+        raise KikiboubaError(
+            f"controls have shape {np.shape(controls)}, but {n} examples need {wanted[1:]} or {wanted}"
+        )
+    return columns
+
+
+def as_columns(controls: np.ndarray) -> np.ndarray:
+    """[T] as [T, 1]; anything else as it is."""
+    return controls[:, None] if controls.ndim == 1 else controls
