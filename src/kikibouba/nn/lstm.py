@@ -22,7 +22,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from kikibouba.nn.factor import Factor
+
 FORGET_BIAS = 1.0
+
+# With these a step of one example takes 0.6 times as long as with Python's numbers.
+_MINUS_TWO, _ONE = torch.tensor(-2.0), torch.tensor(1.0)
 
 
 class LSTMLayer(nn.Module):
@@ -87,21 +92,10 @@ def lstm_sequence(
 
 
 def lstm_step(constant: Tensor, w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """One step without gradient, for decoding.
-
-    Args:
-        constant: [4, B, H] or [4, 1, H], the part of the gates that needs no product any more.
-        w: [4, N, H] weights of x, the gates `apart`.
-        x: [B, N], h of the step before, or the inputs beside it.
-        c: [B, H] of the step before.
-
-    Returns:
-        The new (h, c), [B, H] each.
-    """
+    """One step without gradient by weights that lie `apart`. To be replaced by `step`."""
     gates = torch.baddbmm(constant, x.expand(4, -1, -1), w).to(c.dtype)
-    new_h, new_c = torch.empty_like(c), torch.empty_like(c)
-    _update_state(gates, c, new_h, new_c)
-    return new_h, new_c
+    gates = gates.movedim(0, 1).flatten(1)
+    return _update_state(gates, gates, c)
 
 
 def apart(x: Tensor) -> Tensor:
@@ -109,32 +103,50 @@ def apart(x: Tensor) -> Tensor:
     return x.unflatten(-1, (4, -1)).movedim(-2, 0)
 
 
-def _update_state(gates: Tensor, c_before: Tensor, h: Tensor, c: Tensor) -> None:
-    """Activate `gates` [4, B, H] in place and write the new state into h, c [B, H].
+def step(gates_x: Tensor, w_h: Factor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """One step without gradient, for decoding.
+
+    Args:
+        gates_x: [B, 4H], as for `lstm_sequence`; not overwritten.
+        w_h: [H, 4H] recurrent weights.
+        h, c: [B, H] state before the step.
+
+    Returns:
+        The new (h, c), [B, H] each.
+    """
+    gates = w_h.product(h, plus=gates_x)
+    return _update_state(gates, gates, c)
+
+
+def _update_state(
+    x: Tensor, gates: Tensor, c_before: Tensor, h: Tensor | None = None, c: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The new (h, c) [B, H], written into `h` and `c` if given, from the gates before activation, x [B, 4H].
+
+    x is overwritten, and the activated gates are written into `gates` [B, 4H], which may be x itself.
 
     tanh x is taken as 1 - 2 σ(-2x), right to an absolute 1e-7: on a CPU PyTorch's tanh takes six times as
     long as its σ, and so one σ serves all four gates.
     """
-    i, f, g, o = gates
-    g.mul_(-2)
-    gates.sigmoid_()
-    g.mul_(-2).add_(1)
-    torch.mul(f, c_before, out=c).addcmul_(i, g)
-    torch.mul(c, -2, out=h).sigmoid_()
-    torch.addcmul(o, o, h, value=-2, out=h)
+    x.chunk(4, 1)[2].mul_(_MINUS_TWO)
+    i, f, g, o = torch.sigmoid(x, out=gates).chunk(4, 1)
+    g.mul_(_MINUS_TWO).add_(_ONE)
+    c = torch.mul(f, c_before, out=c).addcmul_(i, g)
+    h = torch.mul(c, _MINUS_TWO, out=h).sigmoid_()
+    return torch.addcmul(o, o, h, value=-2, out=h), c
 
 
 def _gate_gradients(gates: Tensor, dh: Tensor, dc: Tensor, h: Tensor, c: Tensor, c_before: Tensor) -> None:
     """Undo `_update_state`: activated `gates` become gate gradients, `dc` that of the state before, in place.
 
     Args:
-        gates: [4, B, H] activated gates of the step.
+        gates: [B, 4H] activated gates of the step.
         dh: [B, H] gradient of h_t.
         dc: [B, H] gradient of c_t from later steps.
         h, c, c_before: [B, H] h_t, c_t and c_{t-1}.
     """
-    i, f, g, o = gates
-    s = torch.mul(c, -2).sigmoid_()  # tanh c = 1 - 2 s, and its derivative is 4 s (1 - s)
+    i, f, g, o = gates.chunk(4, 1)
+    s = torch.mul(c, _MINUS_TWO).sigmoid_()  # tanh c = 1 - 2 s, and its derivative is 4 s (1 - s)
     dc.add_(torch.ops.aten.sigmoid_backward(dh * o, s), alpha=4)
     di, df, dg, do = dc * g, dc * c_before, dc * i, dh * h
     dc *= f
@@ -151,16 +163,16 @@ class _LSTMSequence(torch.autograd.Function):
     def forward(  # type: ignore[override]
         ctx: Any, gates_x: Tensor, w_h: Tensor, h0: Tensor | None, c0: Tensor | None, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
-        gates, w_low = gates_x.contiguous(), w_h.to(dtype)
+        gates = gates_x.contiguous()
         steps, batch, width = len(gates), gates.shape[1], len(w_h)
+        w = Factor(w_h, batch, dtype)
         h, c = gates.new_empty(2, steps + 1, batch, width)
         h[0] = 0 if h0 is None else h0
         c[0] = 0 if c0 is None else c0
         h_low = _in_type(h, dtype)
         for t, now in enumerate(gates):
-            if t > 0 or h0 is not None:
-                _add_product(now, _step_of(h_low, h, t), w_low, out=now)
-            _update_state(apart(now), c[t], h[t + 1], c[t + 1])
+            total = now if t == 0 and h0 is None else w.product(_step_of(h_low, h, t), plus=now)
+            _update_state(total, now, c[t], h[t + 1], c[t + 1])
         ctx.save_for_backward(gates, w_h, h, h_low, c)
         ctx.starts_at_zero = h0 is None
         return h[1:], c[steps]
@@ -169,14 +181,15 @@ class _LSTMSequence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, dh_all: Tensor, dc_last: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         gates, w_h, h, h_low, c = ctx.saved_tensors
-        w_low, gates_low = w_h.to(h_low.dtype).t(), _in_type(gates, h_low.dtype)
-        dc, dh = dc_last.clone(), dh_all[-1]
+        w, gates_low = Factor(w_h.t(), gates.shape[1], h_low.dtype), _in_type(gates, h_low.dtype)
+        dc, dh_all = dc_last.clone(), dh_all.contiguous()
+        dh = dh_all[-1]
         for t in reversed(range(len(gates))):
-            _gate_gradients(apart(gates[t]), dh, dc, h[t + 1], c[t + 1], c[t])
+            _gate_gradients(gates[t], dh, dc, h[t + 1], c[t + 1], c[t])
             d_gates = _step_of(gates_low, gates, t)
             if t > 0:
-                dh = _add_product(dh_all[t - 1], d_gates, w_low)
-        dh0 = None if ctx.starts_at_zero else (gates_low[0] @ w_low).to(gates.dtype)
+                dh = w.product(d_gates, plus=dh_all[t - 1])
+        dh0 = None if ctx.starts_at_zero else w.product(gates_low[0]).to(gates.dtype)
         first = 1 if ctx.starts_at_zero else 0  # a zero h0 adds nothing to the gradient of W_h
         dw = gates_low[first:].flatten(0, 1).t() @ h_low[first:-1].flatten(0, 1)  # faster than its transpose
         return gates, dw.t().to(w_h.dtype), dh0, dc if ctx.needs_input_grad[3] else None, None
@@ -190,8 +203,3 @@ def _in_type(x: Tensor, dtype: torch.dtype) -> Tensor:
 def _step_of(low: Tensor, x: Tensor, t: int) -> Tensor:
     """low[t], first filled from x[t] if they are not the same."""
     return low[t] if low is x else low[t].copy_(x[t])
-
-
-def _add_product(x: Tensor, a: Tensor, b: Tensor, out: Tensor | None = None) -> Tensor:
-    """x + a b in the type of x, also when a and b are of a lower precision."""
-    return torch.addmm(x, a, b, out=out) if a.dtype == x.dtype else torch.add(x, a @ b, out=out)
