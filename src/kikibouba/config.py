@@ -30,6 +30,7 @@ REPRESENTATIONS = {
     "melody": "kikibouba.data.melody:MelodyRepresentation",
     "drums": "kikibouba.data.drums:DrumsRepresentation",
     "groove": "kikibouba.data.groove:GrooveRepresentation",
+    "trio": "kikibouba.data.trio:TrioRepresentation",
     "sketch": "kikibouba.data.sketch:SketchRepresentation",
 }
 """Representation kind → its dataclass."""

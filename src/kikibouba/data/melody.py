@@ -77,6 +77,30 @@ def top_line(piece: QuantizedSequence) -> TopLine:
     return TopLine(instrument[first], start[first], piece.q_end[order], notes["pitch"][order], chord[first])
 
 
+def write_labels(
+    top: TopLine, position: np.ndarray, room: np.ndarray, num_steps: int, min_pitch: int
+) -> np.ndarray:
+    """Melodies as labels on one line [num_steps] uint8.
+
+    Args:
+        top: N onsets.
+        position: [N] the step of the line of each, where `room` is above 0.
+        room: [N] steps from each to the end of its melody; 0 or less: it is left out.
+        num_steps: length of the line.
+        min_pitch: the pitch of the first label for notes.
+    """
+    line = np.zeros(num_steps, np.uint8)
+    # a note off where a note ends before the next one of its instrument starts
+    cut = np.zeros(len(top.start), bool)
+    cut[:-1] = (top.instrument[1:] == top.instrument[:-1]) & (top.end[:-1] > top.start[1:])
+    length = top.end - top.start
+    off = ~cut & (length < room)
+    line[(position + length)[off]] = NOTE_OFF
+    on = room > 0
+    line[position[on]] = top.pitch[on] + (FIRST_PITCH - min_pitch)
+    return line
+
+
 @dataclass(frozen=True)
 class MelodyRepresentation:
     """What a melody example is.
@@ -262,15 +286,8 @@ class MelodyRepresentation:
 
     def _line(self, top: TopLine, phrases: Phrases, total_steps: int) -> tuple[np.ndarray, Phrases]:
         """All phrases as labels on one line [steps] uint8, and where they lie on it."""
-        line = np.zeros(int(phrases.bars.sum()) * self.steps_per_bar, np.uint8)
-        # a note off where a note ends before the next one of its instrument starts
-        cut = np.zeros(len(top.start), bool)
-        cut[:-1] = (top.instrument[1:] == top.instrument[:-1]) & (top.end[:-1] > top.start[1:])
-        length = top.end - top.start
-        off = ~cut & (length < phrases.room)
-        line[(phrases.position + length)[off]] = NOTE_OFF
-        on = phrases.room > 0
-        line[phrases.position[on]] = top.pitch[on] + (FIRST_PITCH - self.min_pitch)
+        size = int(phrases.bars.sum()) * self.steps_per_bar
+        line = write_labels(top, phrases.position, phrases.room, size, self.min_pitch)
         return self._pad(line, phrases, total_steps) if self.pad_to_total_time else (line, phrases)
 
     def _pad(self, line: np.ndarray, phrases: Phrases, total_steps: int) -> tuple[np.ndarray, Phrases]:
