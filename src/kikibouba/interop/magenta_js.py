@@ -138,7 +138,8 @@ def _paths(group: Mapping[str, Any], folder: Path) -> list[str]:
 def _check_count(entries: Sequence[Any], folder: Path) -> None:
     if len(entries) > MOST_ENTRIES:
         raise KikiboubaError(
-            f"{folder / 'weights_manifest.json'} lists {len(entries)} files or weights; allowed: {MOST_ENTRIES}"
+            f"{folder / 'weights_manifest.json'} lists {len(entries)} files or weights; {MOST_ENTRIES} is "
+            "the most allowed"
         )
 
 

@@ -1,0 +1,138 @@
+"""TensorFlow's checkpoints: what is found where, and that damage is noticed."""
+
+import io
+import json
+import tarfile
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import pytest
+
+from interop.checkpoints import write_tf_checkpoint
+from kikibouba.errors import KikiboubaError
+from kikibouba.interop.crc32c import crc32c
+from kikibouba.interop.tf_checkpoint import TRAINING_ONLY, is_tf_checkpoint, read_tf_checkpoint
+
+RNG = np.random.default_rng(1)
+VARIABLES = {
+    "decoder/multi_rnn_cell/cell_0/lstm_cell/kernel": RNG.standard_normal((7, 12), np.float32),
+    "decoder/multi_rnn_cell/cell_0/lstm_cell/bias": RNG.standard_normal(12, np.float32),
+    "decoder/multi_rnn_cell/cell_0/lstm_cell/bias/Adam": np.ones(12, np.float32),
+    "encoder/opaque_kernel": np.ones(300, np.float32),
+    "empty": np.zeros((0, 4), np.float32),
+    "global_step": np.int64(400),
+}
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    return write_tf_checkpoint(tmp_path / "model.ckpt-400", VARIABLES)
+
+
+def same(found: dict, names=VARIABLES) -> bool:
+    return set(found) == set(names) and all(np.array_equal(found[name], VARIABLES[name]) for name in names)
+
+
+def bitwise_crc32c(data: bytes) -> int:
+    """The definition, bit by bit."""
+    register = 0xFFFFFFFF
+    for byte in data:
+        register ^= byte
+        for _ in range(8):
+            register = register >> 1 ^ (register & 1) * 0x82F63B78
+    return register ^ 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 255, 256, 257, 1000, 5000])
+def test_crc32c_is_that_of_the_definition(size):
+    data = RNG.integers(0, 256, size, np.uint8).tobytes()
+    assert crc32c(data) == bitwise_crc32c(data)
+
+
+def test_crc32c_joins_chunks(monkeypatch):
+    data = RNG.integers(0, 256, 3000, np.uint8).tobytes()
+    monkeypatch.setattr("kikibouba.interop.crc32c._CHUNK", 700)
+    assert crc32c(data) == bitwise_crc32c(data) != zlib.crc32(data)
+
+
+def test_a_prefix_and_every_file_of_it(prefix):
+    for suffix in ("", ".index", ".data-00000-of-00001", ".meta"):
+        path = prefix.with_name(prefix.name + suffix)
+        assert is_tf_checkpoint(path)
+        assert same(read_tf_checkpoint(path))
+
+
+def test_what_only_training_needs_is_left_unread(prefix):
+    kept = [name for name in VARIABLES if name.startswith("decoder") and "Adam" not in name] + ["empty"]
+    assert same(read_tf_checkpoint(prefix, TRAINING_ONLY), kept)
+
+
+def test_a_folder_says_which_is_the_latest(prefix, tmp_path):
+    write_tf_checkpoint(tmp_path / "model.ckpt-300", {"a": np.zeros(2, np.float32)})
+    with pytest.raises(KikiboubaError, match="must hold one checkpoint"):
+        read_tf_checkpoint(tmp_path)
+    # the path of another machine, as training elsewhere leaves it
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "/far/away/model.ckpt-400"\n')
+    assert same(read_tf_checkpoint(tmp_path))
+    run = tmp_path.parent / "run"
+    run.mkdir()
+    tmp_path.rename(run / "train")
+    assert same(read_tf_checkpoint(run))
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tgz", ".tar.gz"])
+def test_an_archive_whatever_its_folders_are_called(prefix, tmp_path, suffix):
+    archive = tmp_path / f"a{suffix}"
+    with tarfile.open(archive, "w" if suffix == ".tar" else "w:gz") as tar:
+        for file in sorted(tmp_path.glob("model.ckpt-400.*")):
+            tar.add(file, arcname=f"../../outside/{file.name}")
+        tar.add(prefix.with_name(prefix.name + ".index"), arcname="._model.ckpt-400.index")
+    before = sorted(tmp_path.rglob("*"))
+    assert same(read_tf_checkpoint(archive))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not (tmp_path.parent / "outside").exists()
+
+
+def test_an_archive_that_expands_without_end_is_refused(tmp_path):
+    with tarfile.open(tmp_path / "bomb.tgz", "w:gz") as tar:
+        info = tarfile.TarInfo("zeros.index")
+        info.size = 40_000_000
+        tar.addfile(info, io.BytesIO(bytes(info.size)))
+    with pytest.raises(KikiboubaError, match="expands to more than"):
+        read_tf_checkpoint(tmp_path / "bomb.tgz")
+
+
+def test_bfloat16(tmp_path):
+    values = np.array([1.5, -2.0, 0.0], np.float32)
+    path = write_tf_checkpoint(tmp_path / "b", {"a": (values.view("<u4") >> 16).astype(np.uint16)})
+    assert np.array_equal(read_tf_checkpoint(path)["a"], values)
+
+
+def test_every_damaged_byte_is_noticed(prefix):
+    """All but those of the footer's padding and of the unused metaindex."""
+    for suffix in (".index", ".data-00000-of-00001"):
+        file = prefix.with_name(prefix.name + suffix)
+        good = file.read_bytes()
+        unnoticed = 0
+        for i in range(0, len(good), 3):
+            file.write_bytes(good[:i] + bytes([good[i] ^ 0x10]) + good[i + 1 :])
+            with suppress(KikiboubaError):
+                unnoticed += not same(read_tf_checkpoint(prefix))
+        assert unnoticed == 0
+        file.write_bytes(good)
+
+
+def test_a_missing_shard_is_named(prefix):
+    prefix.with_name(prefix.name + ".data-00000-of-00001").unlink()
+    with pytest.raises(KikiboubaError, match="00000-of-00001 is missing"):
+        read_tf_checkpoint(prefix)
+
+
+def test_reference_checkpoints(shared):
+    """Those that TensorFlow itself wrote hold what it says it wrote."""
+    for folder in sorted((shared / "golden" / "magenta_tf").glob("*/golden.npz")):
+        listed = json.loads((folder.parent / "config.json").read_text()).get("variables")
+        if listed and (folder.parent / "checkpoint").is_file():
+            found = read_tf_checkpoint(folder.parent)
+            assert {name: list(value.shape) for name, value in found.items()} == dict(listed)
