@@ -33,19 +33,25 @@ def content(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()}
 
 
+def lines_of(dataset: Dataset, name: str) -> dict[str, str]:
+    """File → text of a list beside the arrays."""
+    lines = (dataset.path / name).read_text(encoding="utf-8").splitlines()
+    return dict(line.split("\t") for line in lines)
+
+
 def test_any_number_of_workers_gives_the_same_bytes(files: Path, tmp_path: Path) -> None:
     one = prepare(ToyRepresentation(), files, tmp_path / "one", workers=1, progress=False)
     three = prepare(ToyRepresentation(), files, tmp_path / "three", workers=3, progress=False)
     assert content(one.path) == content(three.path)
     assert sum(one.meta["counts"].values()) == 200
-    assert [source["file"] for source in one.meta["sources"]] == sorted(
+    assert [source["file"] for source in one.sources()] == sorted(
         path.relative_to(files).as_posix() for path in files.rglob("*.txt")
     )
 
 
 def test_splits_follow_from_names_alone(files: Path, tmp_path: Path) -> None:
     def splits(dataset: Dataset) -> dict[str, list[str]]:
-        return {source["file"]: list(source["counts"]) for source in dataset.meta["sources"]}
+        return {source["file"]: list(source["counts"]) for source in dataset.sources()}
 
     before = splits(
         prepare(ToyRepresentation(), files, tmp_path / "a", fractions=(0.5, 0.25, 0.25), progress=False)
@@ -63,9 +69,8 @@ def test_split_lists(files: Path, tmp_path: Path) -> None:
     (files / "split" / "train.txt").write_text("album 0/00=ü.txt\nalbum 1/01=ü.txt\n")
     (files / "split" / "test.txt").write_text("album 2/02=ü.txt\nalbum 9/gone.txt\n")
     dataset = prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
-    assert [s["counts"] for s in dataset.meta["sources"]] == [{"train": 5}, {"train": 5}, {"test": 5}]
-    assert {s["reason"] for s in dataset.meta["skipped"]} == {"in no split list"}
-    assert len(dataset.meta["skipped"]) == 37
+    assert [s["counts"] for s in dataset.sources()] == [{"train": 5}, {"train": 5}, {"test": 5}]
+    assert [[count, text] for count, _, text in dataset.meta["skipped"]] == [[37, "in no split list"]]
     assert "1 names in the split lists have no file" in report(dataset)
     (files / "split" / "valid.txt").write_text("album 0/00=ü.txt\n")
     with pytest.raises(KikiboubaError, match="in two split lists"):
@@ -81,7 +86,7 @@ def test_several_inputs_with_their_own_lists(tmp_path: Path) -> None:
     dataset = prepare(
         ToyRepresentation(), [tmp_path / "a", tmp_path / "b"], tmp_path / "out", splits=lists, progress=False
     )
-    assert {s["file"]: s["counts"] for s in dataset.meta["sources"]} == {
+    assert {s["file"]: s["counts"] for s in dataset.sources()} == {
         "a/1.txt": {"train": 1},
         "b/1.txt": {"valid": 1},
     }
@@ -94,16 +99,17 @@ def test_a_crash_costs_one_file(files: Path, tmp_path: Path) -> None:
     (files / "album 1" / "empty.txt").write_text("")
     (files / "album 1" / "nine.txt").write_text("9")
     dataset = prepare(ToyRepresentation(), files, tmp_path / "out", workers=2, progress=False)
-    reasons = {s["file"]: s["reason"] for s in dataset.meta["skipped"]}
+    reasons = lines_of(dataset, "skipped.txt")
     assert "crashed" in reasons.pop("album 0/crash.txt")
     assert reasons.pop("album 1/bad.txt") == "the toy rule rejects it"
     assert reasons.pop("album 1/bug.txt") == "unexpected IndexError: a parser's own mistake"
     assert reasons.pop("album 1/empty.txt") == "no examples in it"
     assert not reasons
     assert sum(dataset.meta["counts"].values()) == 201
-    assert dataset.meta["warnings"] == [{"file": "album 1/nine.txt", "warning": "off the grid"}]
-    assert (dataset.path / "skipped.txt").read_text().count("\n") == 4
-    assert "1 x the toy rule rejects it" in report(dataset)
+    assert lines_of(dataset, "warnings.txt") == {"album 1/nine.txt": "off the grid"}
+    assert dataset.meta["warnings"] == [[1, "album 1/nine.txt", "off the grid"]]
+    assert "4 files skipped (listed in" in report(dataset)
+    assert "1 x the toy rule rejects it, e.g. album 1/bad.txt" in report(dataset)
     assert not (dataset.path / "parts").exists()
 
 
@@ -134,8 +140,11 @@ def test_formats_that_name_splits_and_categories(tmp_path: Path) -> None:
     assert train.categories is not None
     assert [dataset.categories[c] for c in train.categories] == ["owl", "dog"]
     assert [len(array) for array in test] == [6]
-    assert dataset.meta["skipped"] == [{"file": "c.txt", "reason": "in no split list"}]
-    assert dataset.meta["rejected"] == {"too long": 1}
+    assert lines_of(dataset, "skipped.txt") == {
+        "a.txt": "1 items left out, e.g. line 3: too long",
+        "c.txt": "in no split list",
+    }
+    assert dataset.meta["left_out"] == [[1, "a.txt line 3", "too long"]]
 
 
 def test_offsets_are_divided_by_their_deviation_in_training(tmp_path: Path) -> None:
@@ -167,7 +176,7 @@ def test_goes_on_after_ctrl_c(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", program, str(folder), str(tmp_path / "out")]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        while not list(tmp_path.glob("out/parts/*/*.npz")) and process.poll() is None:
+        while not list(tmp_path.glob("out/parts/*/*.part")) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         message = process.communicate()[1]

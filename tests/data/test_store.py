@@ -10,7 +10,7 @@ import toy_family.make  # noqa: F401 (registers the toy representations)
 from kikibouba.data.store import Dataset, DatasetWriter
 from kikibouba.errors import KikiboubaError
 
-META = {"representation": {"kind": "toy"}, "categories": ["a", "b"], "sources": []}
+META = {"representation": {"kind": "toy"}, "categories": ["a", "b"]}
 
 
 def test_round_trip_of_ragged_rows(tmp_path: Path) -> None:

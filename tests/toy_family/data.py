@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from kikibouba.data.representation import Item
 from kikibouba.errors import KikiboubaError
 
 
@@ -59,10 +60,14 @@ class ToySketches:
     kind: ClassVar[str] = "toy_sketches"
     scale_factor: float = 1.0
 
-    def read_many(self, path: Path) -> Iterator[tuple[int, str | None, str | None]]:
-        for line in path.read_text().splitlines():
+    def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:
+        for number, line in enumerate(path.read_text().splitlines()):
             split, category, n = line.split()
-            yield int(n), None if split == "-" else split, None if category == "-" else category
+            if n == "?":
+                problems.append(f"line {number}: not a number")
+            else:
+                named = (None if word == "-" else word for word in (split, category))
+                yield Item(int(n), *named, where=f"line {number}")
 
     def windows(self, item: int) -> list[np.ndarray]:
         if item > 20:

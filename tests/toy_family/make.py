@@ -31,6 +31,4 @@ def toy_dataset(folder: Path, train: int = 64, valid: int = 16) -> Dataset:
             if count:
                 lengths = rng.integers(1, 9, count)
                 writer.add(split, np.concatenate([np.arange(n, dtype=np.uint8) for n in lengths]), lengths)
-        return writer.close(
-            {"representation": {"kind": "toy"}, "categories": [], "sources": [{"file": "a", "sha256": "0"}]}
-        )
+        return writer.close({"representation": {"kind": "toy"}, "categories": []})

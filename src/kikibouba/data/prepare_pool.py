@@ -6,23 +6,21 @@ process (`prepare_worker`) that is told its files line by line.
 """
 
 import contextlib
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
+from kikibouba.data.prepare_parts import Parts, Readings, write_part
+from kikibouba.data.prepare_worker import blank_record
 from kikibouba.data.sources import Source
 from kikibouba.errors import Interrupted, KikiboubaError
 
@@ -30,67 +28,28 @@ MAX_CHUNK = 64
 """Files read between two saves of progress."""
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What reading one file gave: its record (see `prepare_worker`), and where its examples are."""
-
-    record: dict[str, Any]
-    part: Path
-    first: int
-    """Number of its first example in the part."""
-
-
-class Parts:
-    """The part files of an unfinished run, in a folder named after the job: parts of another job are
-    discarded.
-    """
-
-    def __init__(self, folder: Path, job: dict[str, Any]) -> None:
-        key = hashlib.sha256(json.dumps(job, sort_keys=True).encode()).hexdigest()[:16]
-        self.root, self.folder = folder, folder / key
-        if folder.is_dir() and not self.folder.is_dir():
-            shutil.rmtree(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def path_for(self, files: Sequence[Source]) -> Path:
-        """Where a chunk's part goes."""
-        names = "\n".join(file.name for file in files)
-        return self.folder / f"{hashlib.sha256(names.encode()).hexdigest()[:24]}.npz"
-
-    def load(self, sources: Sequence[Source]) -> dict[str, Reading]:
-        """Name → reading of every source read before and unchanged since."""
-        stats = {source.name: source.path.stat() for source in sources}
-        found = {}
-        for path in sorted(self.folder.glob("*.npz")):
-            first = 0
-            for record in json.loads(np.load(path)["records"].tobytes()):
-                stat = stats.get(record["name"])
-                if stat and (stat.st_size, stat.st_mtime_ns) == (record["bytes"], record["mtime"]):
-                    found[record["name"]] = Reading(record, path, first)
-                first += record["count"]
-        return found
-
-    def remove(self) -> None:
-        """The run is finished."""
-        shutil.rmtree(self.root, ignore_errors=True)
-
-
 def read_all(
-    sources: Sequence[Source], job: dict[str, Any], parts: Parts, workers: int, progress: bool
-) -> dict[str, Reading]:
-    """Have every source read into some part; one whose reading killed its process gets a record saying so."""
-    done = parts.load(sources)
-    todo = [source for source in sources if source.name not in done]
+    sources: Sequence[Source],
+    wanted: Sequence[bool],
+    job: dict[str, Any],
+    parts: Parts,
+    workers: int,
+    progress: bool,
+) -> Readings:
+    """Have every wanted source read into some part; one that kills its reader gets a record saying so."""
+    done = parts.readings(sources)
+    todo = [source for i, source in enumerate(sources) if wanted[i] and not done.has(i)]
+    if not todo:
+        return done
     size = max(1, min(MAX_CHUNK, len(todo) // (8 * workers)))
     queue = deque(todo[i : i + size] for i in range(0, len(todo), size))
     crew = [_Worker(job) for _ in range(min(workers, len(queue)))]
-    crashed: dict[str, str] = {}
     bar = tqdm(
         total=len(sources), initial=len(sources) - len(todo), unit="file", disable=not progress, leave=False
     )
-    with bar, ThreadPoolExecutor(max(1, len(crew))) as threads:
+    with bar, ThreadPoolExecutor(len(crew)) as threads:
         try:
-            jobs = [threads.submit(_work_off, worker, queue, parts, crashed, bar.update) for worker in crew]
+            jobs = [threads.submit(_work_off, worker, queue, parts, bar.update) for worker in crew]
             for finished in wait(jobs, return_when=FIRST_EXCEPTION).done:
                 finished.result()
         except KeyboardInterrupt:
@@ -101,18 +60,11 @@ def read_all(
             queue.clear()
             for worker in crew:
                 worker.stop()
-    return parts.load(sources) | {
-        name: Reading({"skipped": reason, "splitless": False}, parts.folder, 0)
-        for name, reason in crashed.items()
-    }
+    return parts.readings(sources)
 
 
 def _work_off(
-    worker: "_Worker",
-    queue: deque[list[Source]],
-    parts: Parts,
-    crashed: dict[str, str],
-    advance: Callable[[int], Any],
+    worker: "_Worker", queue: deque[list[Source]], parts: Parts, advance: Callable[[int], Any]
 ) -> None:
     """Feed one worker from the queue. A chunk that kills it is read again, file by file."""
     while True:
@@ -120,13 +72,16 @@ def _work_off(
             chunk = queue.popleft()
         except IndexError:
             return
-        status = worker.read(chunk, parts.path_for(chunk))
+        name = parts.name_for(chunk)
+        status = worker.read(chunk, parts.folder / name)
         if status is None:
             advance(len(chunk))
         elif len(chunk) > 1:
             queue.extend([source] for source in chunk)
         else:
-            crashed[chunk[0].name] = f"the reader crashed on it (exit status {status})"
+            reason = f"the reader crashed on it (exit status {status})"
+            record = blank_record(chunk[0].name, Path(chunk[0].path), reason)
+            write_part(parts.folder / f"{name}-0.part", [record], [])
             advance(1)
 
 
@@ -139,17 +94,21 @@ class _Worker:
         self.stopped = False
         self.lock = threading.Lock()
 
-    def read(self, chunk: Sequence[Source], part: Path) -> int | None:
-        """Read a chunk into a part file. Returns None, or the exit status of a process that died of it."""
+    def read(self, chunk: Sequence[Source], parts: Path) -> int | None:
+        """Read a chunk into part files whose names begin with `parts`.
+
+        Returns:
+            None, or the exit status of a process that died of it.
+        """
         if self.process is None or self.process.poll() is not None:
             self._start()
-        files = [{"name": source.name, "path": str(source.path.absolute())} for source in chunk]
-        answer = self._ask({"part": str(part.absolute()), "files": files})
+        files = [{"name": source.name, "path": source.path} for source in chunk]
+        answer = self._ask({"parts": str(parts.absolute()), "files": files})
         if answer is None:
             assert self.process is not None
             return self.process.wait()
         if "error" in answer:
-            raise KikiboubaError(f"cannot go on preparing: {answer['error']}")
+            raise OSError(answer["error"])
         return None
 
     def _start(self) -> None:

@@ -1,13 +1,18 @@
 """The process that reads files for `prepare`: a parser that crashes takes this process down, not the run.
 
 It speaks JSON lines. First comes the job, `{"representation": "module:Class", "fields": {...}}`, answered by
-`{"ready": true}`; then chunks, `{"part": path, "files": [{"name", "path"}, ...]}`, each answered by
-`{"files": n}` once its part file is on disk, or by `{"error": text}`.
+`{"ready": true}`; then chunks, `{"parts": path, "files": [{"name", "path"}, ...]}`, each answered by
+`{"files": n}` once its parts, `<path>-0.part` and so on, are on disk, or by `{"error": text}`.
 
-A part file is an .npz: `rows` (all examples end to end), `lengths` [n] int64, `splits` [n] int8 (index into
-`store.SPLITS`, -1: the file's own), `categories` [n] int32 (index into the record's list, -1: none) and
-`records`, JSON bytes with a dictionary a file: name, bytes, mtime, sha256, count, categories, splitless
-(examples, and none names its split), skipped (reason or null), rejected (reason → number of items), warnings.
+The record of a file in a part (see `prepare_parts`) is a dictionary:
+
+    name, bytes, mtime, sha256
+    count       of its examples
+    categories  the names its examples' codes stand for
+    splitless   it has examples, and none of them names its split
+    skipped     why it has no examples, or null
+    left_out    [[count, where, why], ...] of items in it that gave none
+    warnings    a line each
 """
 
 import hashlib
@@ -15,72 +20,79 @@ import json
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
-
 from kikibouba.config import from_dict
+from kikibouba.data.prepare_ledger import Tally
+from kikibouba.data.prepare_parts import Example, signature, write_part
+from kikibouba.data.representation import Item
 from kikibouba.data.store import SPLITS
 from kikibouba.errors import KikiboubaError
 
-Example = tuple[np.ndarray, int, int]
-"""An example, its split and its category, as in a part file."""
+PART_BYTES = 32 * 1024 * 1024
+"""A chunk whose examples take more is spread over several parts, so that memory stays bounded."""
 
 
-def read_items(representation: Any, path: Path) -> Iterator[tuple[Any, str | None, str | None]]:
-    """(item, split or None, category or None) of a file.
+def read_items(representation: Any, path: Path, problems: list[str]) -> Iterator[Item]:
+    """What is in a file; for each thing that could not be read a line "where: why" is added to `problems`.
 
     Formats that name splits or categories themselves (QuickDraw's) are read by an optional method
-    `read_many` that yields such triples; for all others `read` gives the items.
+    `read_many(path, problems)`; for all others `read` gives the items.
     """
     if hasattr(representation, "read_many"):
-        yield from representation.read_many(path)
+        yield from representation.read_many(path, problems)
     else:
-        yield from ((item, None, None) for item in representation.read(path))
+        for content in representation.read(path):
+            yield Item(content, where=getattr(content, "name", ""))
 
 
 def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any], list[Example]]:
     """The record and the examples of one file. Whatever is wrong with the file ends up in the record."""
-    content = path.read_bytes()
-    stat = path.stat()
-    record: dict[str, Any] = {"name": name, "bytes": stat.st_size, "mtime": stat.st_mtime_ns, "skipped": None}
-    record["sha256"] = hashlib.sha256(content).hexdigest()
+    record = blank_record(name, path)
     examples: list[Example] = []
     categories: dict[str, int] = {}
-    rejected: Counter[str] = Counter()
-    warnings: list[str] = []
+    left_out, problems = Tally(), []
     try:
-        for item, split, category in read_items(representation, path):
-            if hasattr(representation, "warnings"):
-                warnings += representation.warnings(item)
+        record["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        for item in read_items(representation, path, problems):
             try:
-                arrays = representation.windows(item)
+                arrays = representation.windows(item.content)
             except KikiboubaError as error:
-                rejected[_reason(error, path)] += 1
+                left_out.add(_reason(error, path), item.where)
                 continue
-            split_code = -1 if split is None else SPLITS.index(split)
-            category_code = -1 if not category else categories.setdefault(category, len(categories))
-            examples += [(array, split_code, category_code) for array in arrays]
-        if not examples:
-            record["skipped"] = next(iter(rejected), "no examples in it")
+            split = -1 if item.split is None else SPLITS.index(item.split)
+            category = -1 if not item.category else categories.setdefault(item.category, len(categories))
+            examples += [(array, split, category) for array in arrays]
+            if hasattr(representation, "warnings"):
+                texts = representation.warnings(item.content)
+                record["warnings"] += [f"{item.where}: {text}" if item.where else text for text in texts]
     except KikiboubaError as error:
         record["skipped"] = _reason(error, path)
+    except OSError as error:
+        record["skipped"] = f"cannot be read: {error.strerror or error}"
     except Exception as error:  # a parser tripping over a damaged file must cost that file only
         record["skipped"] = f"unexpected {type(error).__name__}: {error}"
-    if record["skipped"]:
-        examples = []
-    record |= {
-        "count": len(examples),
-        "categories": list(categories),
-        "rejected": rejected,
-        "warnings": warnings,
-    }
+    for problem in problems:
+        where, _, why = problem.partition(": ")
+        left_out.add(why, where)
+    record["left_out"] = left_out.rows()
+    if not examples and record["skipped"] is None:
+        record["skipped"] = _why_nothing(left_out)
+    if record["skipped"] is not None:
+        examples, categories = [], {}
+    record |= {"count": len(examples), "categories": list(categories)}
     record["splitless"] = bool(examples) and all(split < 0 for _, split, _ in examples)
     return record, examples
+
+
+def blank_record(name: str, path: Path, skipped: str | None = None) -> dict[str, Any]:
+    """The record of a file of which nothing is known yet, or nothing but why it is skipped."""
+    size, mtime = signature(str(path))
+    known = {"name": name, "bytes": size, "mtime": mtime, "sha256": "", "skipped": skipped}
+    return {**known, "count": 0, "categories": [], "splitless": False, "left_out": [], "warnings": []}
 
 
 def _reason(error: KikiboubaError, path: Path) -> str:
@@ -88,20 +100,14 @@ def _reason(error: KikiboubaError, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ").replace(str(path), "it")
 
 
-def write_part(path: Path, records: list[dict[str, Any]], examples: list[Example]) -> None:
-    """Write a part file, whole or not at all."""
-    arrays = [array for array, _, _ in examples]
-    unfinished = path.with_suffix(".unfinished")
-    with unfinished.open("wb") as file:
-        np.savez(
-            file,
-            rows=np.concatenate(arrays) if arrays else np.empty(0),
-            lengths=np.array([len(array) for array in arrays], np.int64),
-            splits=np.array([split for _, split, _ in examples], np.int8),
-            categories=np.array([category for _, _, category in examples], np.int32),
-            records=np.frombuffer(json.dumps(records).encode(), np.uint8),
-        )
-    unfinished.replace(path)
+def _why_nothing(left_out: Tally) -> str:
+    """Why a file gave no examples, by the rule that left out most of its items."""
+    rows = left_out.rows()
+    if not rows:
+        return "no examples in it"
+    count, where, why = rows[0]
+    total = sum(count for count, _, _ in rows)
+    return why if total == 1 else f"none of its {total} items is usable: {count} x {why}, e.g. {where}"
 
 
 def _serve(requests: TextIO, replies: TextIO) -> None:
@@ -109,22 +115,39 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
         replies.write(json.dumps(message) + "\n")
         replies.flush()
 
-    job = json.loads(requests.readline())
+    job, parent = json.loads(requests.readline()), os.getppid()
     module, name = job["representation"].split(":")
     representation = from_dict(getattr(import_module(module), name), job["fields"])
     reply({"ready": True})
     for line in requests:
         chunk = json.loads(line)
-        records, examples = [], []
         try:
-            for file in chunk["files"]:
-                record, found = extract(representation, file["name"], Path(file["path"]))
-                records.append(record)
-                examples += found
-            write_part(Path(chunk["part"]), records, examples)
-            reply({"files": len(records)})
+            for number, (records, examples) in enumerate(_parts(representation, chunk["files"])):
+                if os.getppid() != parent:
+                    return  # the run was killed; what is written from now on could get in the next one's way
+                write_part(Path(f"{chunk['parts']}-{number}.part"), records, examples)
+            reply({"files": len(chunk["files"])})
         except OSError as error:
             reply({"error": f"{error.strerror}: {error.filename}" if error.filename else str(error)})
+
+
+def _parts(
+    representation: Any, files: list[dict[str, str]]
+) -> Iterator[tuple[list[dict[str, Any]], list[Example]]]:
+    """(records, examples) of files, in parts of about `PART_BYTES` at most."""
+    records: list[dict[str, Any]] = []
+    examples: list[Example] = []
+    size = 0
+    for file in files:
+        record, found = extract(representation, file["name"], Path(file["path"]))
+        records.append(record)
+        examples += found
+        size += sum(array.nbytes for array, _, _ in found)
+        if size > PART_BYTES:
+            yield records, examples
+            records, examples, size = [], [], 0
+    if records:
+        yield records, examples
 
 
 def main() -> None:

@@ -36,13 +36,15 @@ _NUMBERS = {kind + size for kind in "iu" for size in "1248"} | {"f2", "f4", "f8"
 
 
 class Records(NamedTuple):
-    """The drawings of an .ndjson file; the three lists are parallel."""
+    """The drawings of an .ndjson file; the first four lists are parallel."""
 
     drawings: list[np.ndarray]
     """stroke-3 float32 [N, 3]"""
     categories: list[str]
     """What was to be drawn; "" where the file does not say."""
     key_ids: list[str]
+    lines: list[int]
+    """Where in the file, from 1."""
     problems: list[str]
     """One line for each record left out: where and why."""
 
@@ -60,8 +62,13 @@ def read_npz(path: str | Path, problems: list[str] | None = None) -> dict[str, l
     Raises:
         KikiboubaError: no such file, damaged, too large, holding more than arrays, or no usable drawing.
     """
-    problems = [] if problems is None else problems
-    splits: dict[str, list[np.ndarray]] = {}
+    numbered = read_npz_numbered(path, [] if problems is None else problems)
+    return {name: list(drawings.values()) for name, drawings in numbered.items()}
+
+
+def read_npz_numbered(path: str | Path, problems: list[str]) -> dict[str, dict[int, np.ndarray]]:
+    """`read_npz` with the index of each drawing in its array."""
+    splits: dict[str, dict[int, np.ndarray]] = {}
     points = 0
     for name, content in _read_zip(Path(path)).items():
         try:
@@ -70,10 +77,10 @@ def read_npz(path: str | Path, problems: list[str] | None = None) -> dict[str, l
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise KikiboubaError(f"{path}: array {name!r} cannot be read: {reason}") from None
         found = [raw] if name == "strokes" else list(raw)
-        splits[name] = []
+        splits[name] = {}
         for index, drawing in enumerate(found):
             try:
-                splits[name].append(_checked(drawing))
+                splits[name][index] = _checked(drawing)
             except KikiboubaError as error:
                 problems.append(f"{name}[{index}]: {error}")
                 continue
@@ -239,7 +246,7 @@ def read_ndjson(path: str | Path, *, recognized_only: bool = True) -> Records:
     Raises:
         KikiboubaError: unreadable, or no usable drawing; says the commonest reasons.
     """
-    records = Records([], [], [], [])
+    records = Records([], [], [], [], [])
     reasons: Counter[str] = Counter()
     for number, line in enumerate(_read_lines(Path(path)), 1):
         if not line.strip():
@@ -256,6 +263,7 @@ def read_ndjson(path: str | Path, *, recognized_only: bool = True) -> Records:
         records.drawings.append(strokes)
         records.categories.append(str(record.get("word", "")))
         records.key_ids.append(str(record.get("key_id", "")))
+        records.lines.append(number)
     if not records.drawings:
         why = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3)) or "no lines"
         raise KikiboubaError(f"{path} holds no usable drawing: {why}")

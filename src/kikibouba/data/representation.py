@@ -2,11 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from kikibouba.data.artifacts import Artifact
+
+
+class Item(NamedTuple):
+    """One of the things in a file, with what the file says about it."""
+
+    content: Any
+    """What `Representation.windows` takes."""
+    split: str | None = None
+    """The split it belongs to, if the file names one."""
+    category: str | None = None
+    """What kind of thing it is, if the file says so."""
+    where: str = ""
+    """Where in the file it is, or what it is called there; "" if it is alone."""
 
 
 class Representation(Protocol):

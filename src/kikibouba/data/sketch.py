@@ -11,7 +11,8 @@ import numpy as np
 from kikibouba.data import sketch_attributes
 from kikibouba.data.artifacts import Drawing
 from kikibouba.data.files import read_bytes
-from kikibouba.data.quickdraw import drawing_to_strokes, read_ndjson, read_npz
+from kikibouba.data.quickdraw import drawing_to_strokes, read_ndjson, read_npz_numbered
+from kikibouba.data.representation import Item
 from kikibouba.data.strokes import (
     Rng,
     drop_points,
@@ -66,60 +67,49 @@ class SketchRepresentation:
         """The drawings of an .svg, .npz, .ndjson (.gz, .xz) or .json (a QuickDraw record) file.
 
         Raises:
-            KikiboubaError: unknown suffix, unreadable, or no usable drawing in it.
+            KikiboubaError: unknown suffix, unreadable, or no drawing in it.
         """
-        items = [item for item, _, _ in self.read_many(Path(path))]
-        if len(items) == 1:
-            try:
-                self._example(items[0])
-            except KikiboubaError as error:
-                raise KikiboubaError(f"{path}: {error}") from None
-        return items
+        return [item.content for item in self.read_many(Path(path), [])]
 
-    def read_many(self, path: Path) -> Iterator[tuple[np.ndarray, str | None, str | None]]:
-        """(drawing, split, category) of every drawing in a file; None where the file does not say.
+    def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:
+        """Every drawing in a file, and what the file says about it.
 
         An .npz names its splits, and its own name is the category; upstream's hold-out rows count as test. In
-        an .ndjson each record names its category. Raises as `read` does.
+        an .ndjson each record names its category. For each drawing that is none, a line "where: why" is added
+        to `problems`. Raises as `read` does.
         """
         name = path.name.lower()
         if name.endswith(".npz"):
             category = path.name.partition(".")[0].replace("_", " ")
-            for split, drawings in read_npz(path).items():
+            for split, drawings in read_npz_numbered(path, problems).items():
                 own = {"holdout": "test", "strokes": None}.get(split, split)
-                yield from ((drawing, own, category if own else None) for drawing in drawings)
+                for index, drawing in drawings.items():
+                    yield Item(drawing, own, category if own else None, f"{split}[{index}]")
         elif name.endswith((".ndjson", ".ndjson.gz", ".ndjson.xz")):
             records = read_ndjson(path)
-            for drawing, word in zip(records.drawings, records.categories, strict=True):
-                yield drawing, None, word or None
+            problems += records.problems
+            for drawing, word, line in zip(records.drawings, records.categories, records.lines, strict=True):
+                yield Item(drawing, None, word or None, f"line {line}")
         elif name.endswith(".svg"):
-            yield read_svg(path), None, None
+            yield Item(read_svg(path))
         elif name.endswith(".json"):
-            yield _read_json(path), None, None
+            yield Item(_read_json(path))
         else:
             raise KikiboubaError(f"cannot read {path} as a drawing; allowed: {', '.join(self.suffixes)}")
 
     def windows(self, item: np.ndarray) -> list[np.ndarray]:
-        """The drawing as the model's example [N, 3] float32, or nothing if it is no drawing at all.
+        """The drawing as the model's one example [N, 3] float32.
 
         Scaled to `box`, simplified with `epsilon` and, while longer than `max_length`, with more and more, as
-        Google's recipe for QuickDraw does; then clamped, and ended with a lifted pen. Nothing comes of dots
-        (zero width and height) and of drawings too short, or too long however simplified.
+        Google's recipe for QuickDraw does; then clamped, and ended with a lifted pen.
 
         Raises:
-            KikiboubaError: the item is not [N, 3] or not finite.
+            KikiboubaError: it is a dot (zero width and height), too short, too long however simplified, not
+                [N, 3] or not finite.
         """
         strokes = np.array(item, np.float64)
         if strokes.ndim != 2 or strokes.shape[1] != 3 or not np.isfinite(strokes).all():
             raise KikiboubaError(f"shape {strokes.shape} where finite [N, 3] (dx, dy, pen) is expected")
-        try:
-            return [self._example(strokes)]
-        except KikiboubaError:
-            return []
-
-    def _example(self, item: np.ndarray) -> np.ndarray:
-        """`windows`, but saying why there is none."""
-        strokes = np.array(item, np.float64)
         size = larger_side(strokes) if len(strokes) else 0.0
         if size == 0:
             raise KikiboubaError("the drawing is a single dot; it needs a width or a height")
@@ -130,7 +120,7 @@ class SketchRepresentation:
             array[0, :2] = 0
         array[-1, 2] = 1
         array[:, :2] /= np.float32(self.scale_factor)
-        return array
+        return [array]
 
     def _shorten(self, strokes: np.ndarray, size: float) -> np.ndarray:
         for retry in range(RETRIES + 1):

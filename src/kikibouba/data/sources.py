@@ -13,7 +13,7 @@ from kikibouba.data.store import SPLITS
 from kikibouba.errors import KikiboubaError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Source:
     """One input file."""
 
@@ -21,7 +21,7 @@ class Source:
     """Path relative to the input folder, with "/"; prefixed with that folder's name where there are
     several.
     """
-    path: Path
+    path: str
     split: str | None
     """From the split lists or the name's hash; None: in no list."""
 
@@ -64,20 +64,22 @@ def find_sources(
     return sorted(sources, key=lambda source: source.name), len(unused)
 
 
-def _files(path: Path, suffixes: tuple[str, ...], out: Path) -> Iterator[tuple[str, Path]]:
+def _files(path: Path, suffixes: tuple[str, ...], out: Path) -> Iterator[tuple[str, str]]:
     """(relative name, path) of an input's files; hidden ones, split lists and the output folder are none."""
     if path.is_file():
-        yield path.name, path
+        yield path.name, os.path.abspath(path)
         return
     if not path.is_dir():
         raise KikiboubaError(f"no such file or folder: {path}")
-    for folder, subfolders, names in os.walk(path):
-        here = Path(folder)
-        excluded = (path / "split", out)
-        subfolders[:] = [s for s in subfolders if s[0] != "." and here / s not in excluded]
+    root = os.path.abspath(path)
+    before = len(os.path.join(root, ""))
+    excluded = (os.path.join(root, "split"), os.path.abspath(out))
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [s for s in subfolders if s[0] != "." and os.path.join(folder, s) not in excluded]
         for name in names:
             if name[0] != "." and (not suffixes or name.lower().endswith(suffixes)):
-                yield (here / name).relative_to(path).as_posix(), here / name
+                file = os.path.join(folder, name)
+                yield file[before:].replace(os.sep, "/"), file
 
 
 def _read_lists(path: Path, split_dir: str | Path | None) -> dict[str, str] | None:
@@ -104,5 +106,6 @@ def _read_lists(path: Path, split_dir: str | Path | None) -> dict[str, str] | No
 
 def _hash_split(name: str, fractions: tuple[float, float, float]) -> str:
     """A split drawn from the name alone, so that it stays when files come and go."""
-    position = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
     return SPLITS[int(np.searchsorted(np.cumsum(fractions[:2]), position, side="right"))]

@@ -1,9 +1,11 @@
 """Datasets on disk: a folder of memory-mapped arrays that opens in milliseconds, whatever its size.
 
-    meta.json                 {"format": 1, "representation": {...}, "counts": {...}, "sources": [...], ...}
-    <split>.rows.npy          every example of the split, end to end: [R] labels or [R, 3] stroke-3 rows
+    meta.json                 {"format": 2, "representation": {...}, "counts": {"train": n, ...}, "files": n,
+                              "fingerprint": ..., "categories": [...], ...}
+    <split>.rows.npy          every example of the split, end to end: [R] labels or [R, K] rows of K columns
     <split>.offsets.npy       int64 [n + 1]: example i is rows[offsets[i]:offsets[i + 1]]
     <split>.categories.npy    int32 [n], optional: index into meta["categories"], -1 for none
+    sources.jsonl             the files it was made from, a line each: {"file", "sha256", "counts" by split}
 
 Rows are ready for a model: whatever scaling a representation records (a sketch's `scale_factor`) is applied
 already.
@@ -12,18 +14,20 @@ already.
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
 from kikibouba.config import read_json, representation_from_dict
 from kikibouba.errors import KikiboubaError, did_you_mean
 
-FORMAT = 1
+FORMAT = 2
 SPLITS = ("train", "valid", "test")
 
 
@@ -45,7 +49,7 @@ class Split:
         return len(self.offsets) - 1
 
     def __getitem__(self, i: int) -> np.ndarray:
-        """Example i, a read-only view: labels [T] or stroke-3 [N, 3]."""
+        """Example i, a read-only view: labels [T], or rows [T, K] such as stroke-3 [N, 3]."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"{self.name} has {len(self)} examples, no number {i}")
         i %= len(self)
@@ -71,11 +75,12 @@ class Dataset:
             raise KikiboubaError(
                 f"{path} holds no prepared dataset (no meta.json); make one with `kikibouba prepare`"
             )
-        self.meta: dict[str, Any] = read_json(self.path / "meta.json")
-        if not isinstance(self.meta, dict) or self.meta.get("format") != FORMAT:
+        meta = read_json(self.path / "meta.json")
+        if not isinstance(meta, dict) or meta.get("format") not in (1, FORMAT):
             raise KikiboubaError(
                 f"{path}/meta.json is not of dataset format {FORMAT}; prepare the dataset again"
             )
+        self.meta: dict[str, Any] = _from_format_1(meta) if meta["format"] == 1 else meta
         self.representation: Any = representation_from_dict(self.meta["representation"])
 
     @classmethod
@@ -93,6 +98,11 @@ class Dataset:
         """Category names, in the order `Split.categories` counts them."""
         return self.meta["categories"]
 
+    def sources(self) -> Iterator[dict[str, Any]]:
+        """The files it was made from, in the order of their examples: file, sha256, counts by split."""
+        with (self.path / "sources.jsonl").open(encoding="utf-8") as lines:
+            yield from map(json.loads, lines)
+
     def split(self, name: str) -> Split:
         """The examples of "train", "valid" or "test"; an error names the splits there are."""
         if name not in self.splits:
@@ -103,16 +113,20 @@ class Dataset:
 class DatasetWriter:
     """Collects a dataset in a hidden folder inside `folder` and moves it into place when it is complete.
 
-    Leaving the `with` block through an exception (a full disk, Ctrl-C) removes what was collected and
-    leaves an older dataset in `folder` as it was.
+    What was added goes to disk, so that memory does not grow with it. Leaving the `with` block through an
+    exception (a full disk, Ctrl-C) removes what was collected and leaves an older dataset in `folder` as it
+    was; what a killed process left there is removed by the next writer.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        for left_over in folder.glob(".unfinished-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
         self._hidden = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-        self._rows: dict[str, _GrowingArray] = {}
-        self._lengths: dict[str, list[np.ndarray]] = {}
-        self._categories: dict[str, list[np.ndarray]] = {}
+        self._arrays: dict[str, _GrowingArray] = {}
+        self._counts = dict.fromkeys(SPLITS, 0)
+        self._texts: dict[str, TextIO] = {}
+        self._files, self._fingerprint = 0, sha256()
 
     def __enter__(self) -> "DatasetWriter":
         return self
@@ -124,41 +138,67 @@ class DatasetWriter:
 
         Args:
             split: "train", "valid" or "test".
-            rows: the examples end to end, [R] or [R, D], of one dtype throughout the dataset.
+            rows: the examples end to end, [R] or [R, K], of one dtype throughout the dataset.
             lengths: rows of each example, int [n], summing to R.
             categories: int [n], -1 for none.
         """
-        if split not in self._rows:
-            self._rows[split] = _GrowingArray(self._hidden / f"{split}.rows.npy", rows.dtype, rows.shape[1:])
-            self._lengths[split], self._categories[split] = [], []
-        self._rows[split].append(rows)
-        self._lengths[split].append(lengths)
-        self._categories[split].append(np.full(len(lengths), -1) if categories is None else categories)
+        if not self._counts[split]:
+            self._array(split, "rows", rows.dtype, rows.shape[1:])
+            self._array(split, "offsets", np.dtype(np.int64), ()).append(np.zeros(1, np.int64))
+            self._array(split, "categories", np.dtype(np.int32), ())
+        growing, offsets = self._arrays[f"{split}.rows.npy"], self._arrays[f"{split}.offsets.npy"]
+        offsets.append(growing.length + np.cumsum(lengths, dtype=np.int64))
+        growing.append(rows)
+        codes = np.full(len(lengths), -1) if categories is None else categories
+        self._arrays[f"{split}.categories.npy"].append(codes.astype(np.int32))
+        self._counts[split] += len(lengths)
+
+    def _array(self, split: str, name: str, dtype: np.dtype, item_shape: tuple[int, ...]) -> "_GrowingArray":
+        growing = _GrowingArray(self._hidden / f"{split}.{name}.npy", dtype, item_shape)
+        self._arrays[f"{split}.{name}.npy"] = growing
+        return growing
+
+    def add_source(self, name: str, digest: str, counts: Mapping[str, int]) -> None:
+        """Note a file that examples came from: its SHA-256 (hex) and how many each split got."""
+        line = json.dumps({"file": name, "sha256": digest, "counts": dict(counts)}, ensure_ascii=False)
+        self.text("sources.jsonl").write(line + "\n")
+        self._files += 1
+        self._fingerprint.update(digest.encode())
 
     def counts(self) -> dict[str, int]:
         """Examples added so far, by split."""
-        return {name: sum(map(len, self._lengths.get(name, ()))) for name in SPLITS}
+        return dict(self._counts)
 
     def rows(self, split: str) -> np.ndarray:
         """The rows added to a split so far, memory-mapped for reading and for changing in place."""
-        self._rows[split].finish()
+        self._arrays[f"{split}.rows.npy"].finish()
         return np.load(self._hidden / f"{split}.rows.npy", mmap_mode="r+")
 
-    def write_text(self, name: str, text: str) -> None:
-        """A text file beside the arrays."""
-        (self._hidden / name).write_text(text, encoding="utf-8")
+    def text(self, name: str) -> TextIO:
+        """A text file beside the arrays, open for writing; the same one whenever asked again."""
+        if name not in self._texts:
+            self._texts[name] = (self._hidden / name).open("w", encoding="utf-8", errors="surrogateescape")
+        return self._texts[name]
 
     def close(self, meta: Mapping[str, Any]) -> Dataset:
-        """Write offsets, categories and `meta.json`, put everything in place, and open the result."""
-        for split, growing in self._rows.items():
+        """Write `meta.json`, put everything in place, and open the result."""
+        own = {
+            "format": FORMAT,
+            "counts": self.counts(),
+            "files": self._files,
+            "fingerprint": self._fingerprint.hexdigest(),
+        }
+        text = json.dumps({**own, **meta}, indent=1, ensure_ascii=False)
+        self.text("meta.json").write(text + "\n")
+        self.text("sources.jsonl")
+        for growing in self._arrays.values():
             growing.finish()
-            offsets = np.concatenate([[0], np.cumsum(np.concatenate(self._lengths[split]))]).astype(np.int64)
-            np.save(self._hidden / f"{split}.offsets.npy", offsets)
-            categories = np.concatenate(self._categories[split]).astype(np.int32)
-            if (categories >= 0).any():
-                np.save(self._hidden / f"{split}.categories.npy", categories)
-        text = json.dumps({"format": FORMAT, "counts": self.counts(), **meta}, indent=1, ensure_ascii=False)
-        (self._hidden / "meta.json").write_text(text + "\n", encoding="utf-8")
+        for file in [*self._texts.values(), *(growing.file for growing in self._arrays.values())]:
+            file.close()
+        for name in self._arrays:
+            path = self._hidden / name
+            if name.endswith("categories.npy") and not (np.load(path, mmap_mode="r") >= 0).any():
+                path.unlink()
         self._put_in_place()
         return Dataset(self.folder)
 
@@ -174,8 +214,9 @@ class DatasetWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for growing in self._rows.values():
-            growing.file.close()
+        for file in [*self._texts.values(), *(growing.file for growing in self._arrays.values())]:
+            with suppress(OSError):  # on a full disk, closing fails as writing did
+                file.close()
         shutil.rmtree(self._hidden, ignore_errors=True)
 
 
@@ -199,11 +240,18 @@ class _GrowingArray:
     def finish(self) -> None:
         """Make the header say how many rows there are."""
         shape = (self.length, *self.item_shape)
-        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": shape}
+        descr = np.lib.format.dtype_to_descr(self.dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
         self.file.seek(0)
         np.lib.format.write_array_header_1_0(self.file, header)
         self.file.seek(0, 2)
         self.file.flush()
+
+
+def _from_format_1(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 1 held the sources in meta.json itself."""
+    digest = sha256("".join(source["sha256"] for source in meta["sources"]).encode()).hexdigest()
+    return {**meta, "files": len(meta["sources"]), "fingerprint": digest}
 
 
 def _load(path: Path) -> np.ndarray:

@@ -7,7 +7,6 @@ shuffled: padding nearly vanishes, and yet every example may meet every other.
 """
 
 import dataclasses
-import hashlib
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -107,14 +106,13 @@ class SplitBatches:
     def description(self) -> str:
         """What is trained on, for the card."""
         counts = ", ".join(f"{count} {name}" for name, count in self.dataset.meta["counts"].items())
-        return f"{self.dataset.path.name}: {counts} examples from {len(self.dataset.meta['sources'])} files"
+        return f"{self.dataset.path.name}: {counts} examples from {self.dataset.meta['files']} files"
 
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides what `batch` returns: a run goes on only with the same."""
-        files = "".join(source["sha256"] for source in self.dataset.meta["sources"])
         return {
-            "files": hashlib.sha256(files.encode()).hexdigest()[:16],
+            "files": self.dataset.meta["fingerprint"][:16],
             "counts": self.dataset.meta["counts"],
             "representation": representation_to_dict(self.representation),
             "batch_size": self.batch_size,
