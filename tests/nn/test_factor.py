@@ -17,6 +17,25 @@ def test_is_the_product(rows, transposed):
     factor = Factor(w.t().contiguous().t() if transposed else w, rows)
     torch.testing.assert_close(factor.product(x), x @ w)
     torch.testing.assert_close(factor.product(x, plus), x @ w + plus)
+    torch.testing.assert_close(factor.add_product(plus.clone(), x), x @ w + plus)
+
+
+@pytest.fixture
+def threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("columns", [80, 79])
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_row_is_the_same_on_one_core_and_on_two(threads, count, columns):
+    threads(count)
+    x, w, plus = matrices(1)
+    w, plus = w[:, :columns], plus[:, :columns]
+    factor = Factor(w, 1)
+    torch.testing.assert_close(factor.product(x), x @ w)
+    torch.testing.assert_close(factor.product(x, plus), x @ w + plus)
 
 
 def test_takes_another_number_of_rows_than_it_was_made_for():

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from kikibouba.nn.factor import Factor
 from kikibouba.nn.recurrent_dropout_lstm import (
     Step,
     activate_gates,
-    add_product,
     at_end,
     batch_sizes,
     context_columns,
@@ -74,11 +74,11 @@ class LayerNormLSTM(nn.Module):
     def stepper(self, context: Tensor) -> Step:
         """What decoding calls once a row, without dropout or gradient."""
         constant, finish = self.constant(context), self.norm.stepper()
-        weight_x = self.weight_x[:, : self.weight_x.shape[1] - context.shape[1]].t()
-        weight_h = self.weight_h.t()
+        weight_x = self.weight_x[:, : self.weight_x.shape[1] - context.shape[1]].t().contiguous()
+        weight_h = Factor(self.weight_h.t(), len(context))
 
         def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-            return finish(torch.addmm(constant, x, weight_x).addmm_(h, weight_h), c)
+            return finish(weight_h.product(h, plus=torch.addmm(constant, x, weight_x)), c)
 
         return step
 
@@ -233,11 +233,12 @@ class _Sequence(torch.autograd.Function):
         weight_h: Tensor,
         *norm: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        sizes, weights, weight = batch_sizes(lengths, len(x)), NormWeights(*norm), weight_h.to(dtype).t()
+        sizes, weights = batch_sizes(lengths, len(x)), NormWeights(*norm)
+        weight = Factor(weight_h.t(), len(h), dtype)
         tape = Tape.new(h, c, sizes)
         for t, n in enumerate(sizes):
             a = torch.addmm(constant[:n], x[t, :n], weight_x.t())
-            add_product(a, tape.hidden[t, :n], weight)
+            weight.add_product(a, tape.hidden[t, :n])
             tape.forward(t, a, None if mask is None else mask[t, :n], weights)
         ctx.save_for_backward(x, mask, weight_x, weight_h, *weights, *tape)
         ctx.sizes, ctx.keep, ctx.dtype = sizes, keep, dtype
@@ -250,13 +251,14 @@ class _Sequence(torch.autograd.Function):
         weights, tape = NormWeights(*rest[:4]), Tape(*rest[4:])
         d_weights = NormWeights(*(torch.zeros_like(weight) for weight in weights))
         d_outputs, d_hidden, d_memory = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
-        d_constant, weight = torch.zeros_like(tape.gates[0]), weight_h.to(ctx.dtype)
+        d_constant = torch.zeros_like(tape.gates[0])
+        weight = Factor(weight_h, d_constant.shape[0], ctx.dtype)
         for t, n in reversed(list(enumerate(ctx.sizes))):
             dh = d_hidden[:n].add_(d_outputs[t, :n])
             step_mask = None if mask is None else mask[t, :n]
             da = tape.backward(t, dh, d_memory[:n], step_mask, ctx.keep, weights, d_weights)
             d_constant[:n].add_(da)
-            dh.copy_(da.to(ctx.dtype) @ weight)
+            dh.copy_(weight.product(da))
         flat = tape.gates.flatten(0, 1)
         d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
         d_weight_x = flat.t() @ x.flatten(0, 1)

@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from kikibouba.nn.factor import Factor
+
 Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """x [B, I] and the state h, c [B, state_size] → the next h and c."""
 
@@ -74,11 +76,11 @@ class RecurrentDropoutLSTM(nn.Module):
     def stepper(self, context: Tensor) -> Step:
         """What decoding calls once a row, without dropout or gradient."""
         constant, size = self.constant(context), self.hidden_size
-        weight_x = self.weight_x[:, : self.weight_x.shape[1] - context.shape[1]].t()
-        weight_h = self.weight_h.t()
+        weight_x = self.weight_x[:, : self.weight_x.shape[1] - context.shape[1]].t().contiguous()
+        weight_h = Factor(self.weight_h.t(), len(context))
 
         def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-            a = torch.addmm(constant, x, weight_x).addmm_(h, weight_h)
+            a = weight_h.product(h, plus=torch.addmm(constant, x, weight_x))
             a[:, : 3 * size].sigmoid_()
             i, f, o, g = a.split(size, 1)
             c = (f * c).addcmul_(i, g.tanh_())
@@ -104,13 +106,13 @@ class _Sequence(torch.autograd.Function):
         keep: float,
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        sizes, weight = batch_sizes(lengths, len(x)), weight_h.to(dtype).t()
+        sizes, weight = batch_sizes(lengths, len(x)), Factor(weight_h.t(), len(h), dtype)
         gates = step_buffer(x, sizes, len(weight_h))
         hidden, memory = state_buffer(h, sizes), state_buffer(c, sizes)
         for t, n in enumerate(sizes):
             a, new_c, new_h = gates[t, :n], memory[t + 1, :n], hidden[t + 1, :n]
             torch.addmm(constant[:n], x[t, :n], weight_x.t(), out=a)
-            i, f, o, g = activate_gates(add_product(a, hidden[t, :n], weight))
+            i, f, o, g = activate_gates(weight.add_product(a, hidden[t, :n]))
             if mask is not None:
                 g.mul_(mask[t, :n])
             torch.mul(f, memory[t, :n], out=new_c).addcmul_(i, g)
@@ -124,7 +126,7 @@ class _Sequence(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Any) -> Any:  # type: ignore[override]
         x, weight_x, weight_h, gates, hidden, memory, mask = ctx.saved_tensors
         d_outputs, d_hidden, d_memory = grad_outputs[0], grad_outputs[1].clone(), grad_outputs[2].clone()
-        d_constant, weight = torch.zeros_like(gates[0]), weight_h.to(ctx.dtype)
+        d_constant, weight = torch.zeros_like(gates[0]), Factor(weight_h, gates.shape[1], ctx.dtype)
         for t, n in reversed(list(enumerate(ctx.sizes))):
             dh, dc, a = d_hidden[:n], d_memory[:n], gates[t, :n]
             dh.add_(d_outputs[t, :n])
@@ -132,7 +134,7 @@ class _Sequence(torch.autograd.Function):
             dc.add_(torch.ops.aten.tanh_backward(dh * o, u))
             gates_backward(a, memory[t, :n], u.mul_(dh), dc, None if mask is None else mask[t, :n], ctx.keep)
             d_constant[:n].add_(a)
-            dh.copy_(a.to(ctx.dtype) @ weight)
+            dh.copy_(weight.product(a))
         flat = gates.flatten(0, 1)
         d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
         d_weight_x = flat.t() @ x.flatten(0, 1)

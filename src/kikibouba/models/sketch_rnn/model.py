@@ -248,14 +248,15 @@ class SketchRNN(nn.Module):
         step, (h, c) = self.decoder.stepper(z), self._start(z)
         pen_states = torch.eye(3, device=z.device, dtype=z.dtype)
         rows = z.new_empty(len(choice), len(z), ROW)
+        weight = self.output.weight.t()
         row = _start_row(z).repeat(len(z), 1)
         for t in range(len(choice)):
             h, c = step(row, h, c)
-            y = torch.addmm(self.output.bias, h[:, : self.config.dec_rnn_size], self.output.weight.t())
+            y = torch.addmm(self.output.bias, h[:, : self.config.dec_rnn_size], weight)
             scores = y[:, : choice.shape[2]] + choice[t]
             row = rows[t]
             row[:, :2] = sample_offsets(y[:, 3:], scores[:, 3:].argmax(1), normal[t])
-            row[:, 2:] = pen_states[scores[:, :3].argmax(1)]
+            row[:, 2:] = pen_states.index_select(0, scores[:, :3].argmax(1))
             if t % 16 == 15 and _all_ended(rows[: t + 1]):
                 return rows[: t + 1]
         return rows
