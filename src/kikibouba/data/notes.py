@@ -210,13 +210,13 @@ def _piece(
         tempos=np.array([[0.0, *state[1]]]),
         time_signatures=np.array([[0.0, *state[0]]], np.float64),
         key_signatures=keys,
-        chords=_chords_within(sequence.chords, start, end),
+        chords=chords_within(sequence.chords, start, end),
         pedals=_pedals_within(sequence.pedals, start, end),
         total_time=float(notes["end"].max(initial=0.0)),
     )
 
 
-def _chords_within(
+def chords_within(
     chords: tuple[tuple[float, str], ...], start: float, end: float
 ) -> tuple[tuple[float, str], ...]:
     """The chords of (start, end), moved to 0, after the one that holds at the start."""
