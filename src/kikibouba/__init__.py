@@ -14,6 +14,7 @@ _WHERE = {
     "KikiboubaError": "kikibouba.errors",
     "load": "kikibouba.hub",
     "translate": "kikibouba.translator",
+    "attribute_vectors": "kikibouba.attributes",
     "Tune": "kikibouba.data.artifacts",
     "Drawing": "kikibouba.data.artifacts",
     "NoteSequence": "kikibouba.data.notes",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,9 @@ LIMIT = 5_000
 DECODED = 200
 """Examples by which lengths are set."""
 
+HELD_OUT = 300
+"""Examples that vectors are tried on, at most."""
+
 
 def attribute_vectors(
     model: Model | str | Path,
@@ -40,7 +44,7 @@ def attribute_vectors(
 
     Args:
         model: loaded, or as `hub.load` takes it.
-        data: a prepared dataset, whose training examples are taken, or files.
+        data: a prepared dataset, or files; see `shared_out`.
         method, orthogonal: see `bridges.attribute_vectors.fit_vectors`.
         calibrate: set each vector's length by decoding, so that 1 really gives one standard deviation.
         limit: examples, at most, chosen at random by `seed`.
@@ -50,9 +54,21 @@ def attribute_vectors(
     """
     if not isinstance(model, Model):
         model = hub.load_model(model, device)
+    examples, _ = shared_out(model, data, limit, seed)
+    return vectors_from_examples(model, examples, method=method, orthogonal=orthogonal, calibrate=calibrate)
+
+
+def vectors_from_examples(
+    model: Model,
+    examples: Sequence[np.ndarray],
+    *,
+    method: Method = "regression",
+    orthogonal: bool = True,
+    calibrate: bool = True,
+) -> AttributeVectors:
+    """`attribute_vectors` of examples that are at hand."""
     if not model.z_size:
         raise KikiboubaError(f"{model.name} has no latent space (z_size 0), so nothing can be moved in it")
-    examples = read_all(model, data, "train", limit, seed)
     measured = model.representation.attributes(examples)
     deviations = {name: float(values.std()) for name, values in measured.items() if values.std() > 0}
     if not deviations:
@@ -89,21 +105,36 @@ def measure_vectors(
     return shift_figures(model.encode(examples).mu, rows, meter, list(vectors.vectors))
 
 
-def read_all(
-    model: Model, data: str | Path | Sequence[str | Path], split: str, limit: int, seed: int = 0
-) -> list[np.ndarray]:
-    """Examples of a dataset's split, or all windows of files, in a random order that follows from `seed`."""
+def shared_out(
+    model: Model, data: str | Path | Sequence[str | Path], limit: int = LIMIT, seed: int = 0
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Examples to read vectors off, at most `limit`, and others to try them on, at most `HELD_OUT`.
+
+    Of a dataset these are the splits for training and for testing (or validation); where there is but one,
+    and of files, every fifth example is held out.
+
+    Raises:
+        KikiboubaError: nothing to read, or fewer than `FEWEST` examples.
+    """
     folders = [data] if isinstance(data, str | Path) else list(data)
     rng = np.random.default_rng(seed)
     if len(folders) == 1 and Path(folders[0]).is_dir():
-        split_examples = open_for(model, folders[0]).split(split)
-        chosen = rng.permutation(len(split_examples))[:limit]
-        examples = [split_examples[i] for i in chosen.tolist()]
+        dataset = open_for(model, folders[0])
+        splits = [dataset.split(name) for name in ("train", "test", "valid") if name in dataset.splits]
+        if len(splits) > 1:
+            return _some(splits[0], limit, rng), _some(splits[1], HELD_OUT, rng)
+        pool: Sequence[np.ndarray] = splits[0]
     else:
-        windows = [w for path in folders for w in read_examples(path, model.representation, whole=True)]
-        examples = [windows[i] for i in rng.permutation(len(windows))[:limit].tolist()]
+        pool = [w for path in folders for w in read_examples(path, model.representation, whole=True)]
+    chosen = _some(pool, limit + HELD_OUT, rng)
+    fifth = min(len(chosen) // 5, HELD_OUT)
+    return chosen[fifth:], chosen[:fifth]
+
+
+def _some(examples: Any, limit: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """At most `limit` of a sequence of examples, in a random order."""
     if len(examples) < FEWEST:
         raise KikiboubaError(
             f"{len(examples)} examples are too few for attribute vectors; give {FEWEST}, better hundreds"
         )
-    return examples
+    return [examples[i] for i in rng.permutation(len(examples))[:limit].tolist()]

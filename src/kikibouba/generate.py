@@ -298,7 +298,8 @@ class Model:
             attributes: see `shifted`.
         """
         ends = [*self._examples(a)[:1], *self._examples(b)[:1]]
-        z = self.shifted(interpolate_latents(*self._encode_all(ends).mu, n, mode), attributes)
+        start, end = self._encode_all(ends).mu
+        z = self.shifted(interpolate_latents(start, end, n, mode), attributes)
         told = controls_of(self.representation, ends) if controls is None else controls
         if told is not None and controls is None:
             told = told[(np.arange(n) >= n / 2).astype(int)]

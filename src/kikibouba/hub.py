@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from kikibouba.config import Preset, all_presets, find_preset, load_preset, preset_from_dict, read_json
+from kikibouba.config import (
+    REPRESENTATIONS,
+    Preset,
+    all_presets,
+    find_preset,
+    load_preset,
+    preset_from_dict,
+    read_json,
+)
 from kikibouba.errors import KikiboubaError, did_you_mean
 
 if TYPE_CHECKING:
@@ -62,7 +70,7 @@ def read_preset(name_or_dir: str | Path, near: Path | None = None) -> Preset:
 
 
 def kind_of_model(name_or_dir: str | Path, near: Path | None = None) -> str:
-    """ "melody", "drums" or "sketch"; "translator" for a bridge."""
+    """ "melody", "drums", "sketch", …; "translator" for a bridge."""
     representation = read_preset(name_or_dir, near).representation
     return representation.kind if representation is not None else "translator"
 
@@ -157,23 +165,50 @@ def default_model(source: "Source") -> str:
     return BASES[kind_of(source)]
 
 
+def model_for(dataset: str | Path) -> str:
+    """Name of the bundled model for what a dataset holds.
+
+    Raises:
+        KikiboubaError: no dataset, or there is no such model.
+    """
+    from kikibouba.data.store import Dataset
+
+    kind = Dataset.open(dataset).representation.kind
+    if kind not in BASES:
+        raise KikiboubaError(f"no bundled model of {kind} is used by default; name one with --model")
+    return BASES[kind]
+
+
+def preset_for(kind: str) -> str:
+    """Name of the preset that a kind stands for: the bundled model's, or the first there is; if the word is
+    no kind, the word itself.
+    """
+    of_kind = [name for name, preset in all_presets().items() if _kind_of_preset(preset) == kind]
+    return BASES.get(kind) or next(iter(of_kind), kind)
+
+
+def _kind_of_preset(preset: Preset) -> str | None:
+    return getattr(preset.representation, "kind", None)
+
+
 def representation_for(kind_or_preset: str, overrides: Mapping[str, str] | None = None) -> "Representation":
     """What `prepare` should make: the representation of a preset, of a .toml file, or of a kind's own preset.
 
     Args:
-        kind_or_preset: "melody", "drums", "sketch", a preset's name, or a path ending in .toml.
+        kind_or_preset: "melody", "drums", "groove", … (`config.REPRESENTATIONS`), a preset's name, or a path
+            ending in .toml.
         overrides: as for `config.load_preset`, e.g. {"representation.max_length": "250"}.
 
     Raises:
         KikiboubaError: none of these (says the nearest), or a translator's preset, which has no
             representation.
     """
-    name = BASES.get(kind_or_preset, kind_or_preset)
+    name = preset_for(kind_or_preset)
     if not name.endswith(".toml"):
         try:
             find_preset(name)
         except KikiboubaError:
-            hint = did_you_mean(name, [*BASES, *all_presets()])
+            hint = did_you_mean(name, [*REPRESENTATIONS, *all_presets()])
             raise KikiboubaError(f"{name!r} is neither a kind nor a preset{hint}") from None
     representation = load_preset(name, overrides).representation
     if representation is None:

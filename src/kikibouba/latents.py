@@ -43,9 +43,9 @@ class Latents:
             return write_bytes(path, json.dumps(content).encode())
         if path.suffix == ".npz":
             buffer = io.BytesIO()
-            arrays = {"mu": self.mu, "sigma": self.sigma, "sources": np.array(self.sources, str)}
-            arrays |= {} if self.places is None else {"places": self.places}
-            np.savez(buffer, model=np.array(self.model), **arrays)
+            places = np.zeros((0, 4)) if self.places is None else self.places
+            sources = np.array(self.sources, str)
+            np.savez(buffer, mu=self.mu, sigma=self.sigma, model=self.model, sources=sources, places=places)
             return write_bytes(path, buffer.getvalue())
         raise KikiboubaError(f"cannot write latent vectors to {path}; allowed: {', '.join(SUFFIXES)}")
 
@@ -66,7 +66,7 @@ def read_latents(path: str | Path) -> Latents:
     sigma = _matrix(found.get("sigma", np.zeros_like(mu)), path)
     if sigma.shape != mu.shape:
         raise KikiboubaError(f"{path}: mu is {list(mu.shape)}, but sigma {list(sigma.shape)}")
-    places = _matrix(found["places"], path, np.float64) if "places" in found else None
+    places = _matrix(found["places"], path, np.float64) if len(found.get("places", ())) else None
     if places is not None and places.shape != (len(mu), 4):
         raise KikiboubaError(f"{path}: places are {list(places.shape)}, not [{len(mu)}, 4]")
     sources = tuple(map(str, found.get("sources", ())))

@@ -15,7 +15,7 @@ al. 2018, section 5.3).
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -70,16 +70,26 @@ class AttributeVectors:
             raise KikiboubaError(f"there is no vector for {name!r}{did_you_mean(known, self.vectors)}")
         return known
 
+    def only(self, names: Iterable[str]) -> "AttributeVectors":
+        """Some of them."""
+        chosen = [self.find(name) for name in names]
+        vectors, deviations = (
+            {name: part[name] for name in chosen} for part in (self.vectors, self.deviations)
+        )
+        return AttributeVectors(vectors, deviations, self.model_hash)
+
     def save(self, path: str | Path) -> Path:
-        """Write .npz or .safetensors: of each attribute `vector.NAME` [Z] and `deviation.NAME`; the hash."""
+        """Write .npz or .safetensors: names, `vectors` [K, Z], `deviations` [K], and the model's hash."""
         path = Path(path)
-        arrays = {f"vector.{name}": vector for name, vector in self.vectors.items()}
-        arrays |= {f"deviation.{name}": np.array([value]) for name, value in self.deviations.items()}
+        vectors, deviations = np.stack(list(self.vectors.values())), np.array(list(self.deviations.values()))
         if path.suffix == ".safetensors":
-            return write_bytes(path, safetensors.numpy.save(arrays, {"model_hash": self.model_hash}))
+            words = {"names": " ".join(self.vectors), "model_hash": self.model_hash}
+            arrays = {"vectors": vectors, "deviations": deviations}
+            return write_bytes(path, safetensors.numpy.save(arrays, words))
         if path.suffix == ".npz":
             buffer = io.BytesIO()
-            np.savez(buffer, model_hash=np.array(self.model_hash), **arrays)
+            names, own_hash = np.array(list(self.vectors)), np.array(self.model_hash)
+            np.savez(buffer, names=names, vectors=vectors, deviations=deviations, model_hash=own_hash)
             return write_bytes(path, buffer.getvalue())
         raise KikiboubaError(f"cannot write attribute vectors to {path}; allowed: {', '.join(SUFFIXES)}")
 
@@ -99,11 +109,11 @@ def read_vectors(path: str | Path, model_hash: str) -> AttributeVectors:
     if not path.is_file():
         raise KikiboubaError(f"there is no file {path}")
     try:
-        found_hash, arrays = _read_npz(path) if path.suffix == ".npz" else _read_safetensors(path)
-        vectors = {name[7:]: row.astype(np.float32) for name, row in arrays.items() if name[:7] == "vector."}
-        deviations = {name: float(arrays[f"deviation.{name}"][0]) for name in vectors}
-        if not vectors or any(row.ndim != 1 or not np.isfinite(row).all() for row in vectors.values()):
-            raise ValueError("it holds no finite vectors")
+        names, vectors, deviations, found_hash = (_npz if path.suffix == ".npz" else _safetensors)(path)
+        if vectors.ndim != 2 or not len(vectors) or not np.isfinite(vectors).all():
+            raise ValueError("no finite vectors")
+        by_name = dict(zip(names, vectors.astype(np.float32), strict=True))
+        found = AttributeVectors(by_name, dict(zip(names, deviations.tolist(), strict=True)), found_hash)
     except Exception as error:  # zipfile, numpy and safetensors raise many kinds on damaged files
         what = " ".join(str(error).split())
         raise KikiboubaError(
@@ -114,20 +124,23 @@ def read_vectors(path: str | Path, model_hash: str) -> AttributeVectors:
             f"{path} is of a model with other weights ({found_hash}, not {model_hash}): "
             "make it again with `kikibouba attribute`"
         )
-    return AttributeVectors(vectors, deviations, found_hash)
+    return found
 
 
-def _read_npz(path: Path) -> tuple[str, dict[str, np.ndarray]]:
-    """Hash and arrays."""
+Content = tuple[list[str], np.ndarray, np.ndarray, str]
+"""Names, vectors, deviations and hash, as they stand in a file."""
+
+
+def _npz(path: Path) -> Content:
     with np.load(io.BytesIO(read_bytes(path, max_bytes=100_000_000)), allow_pickle=False) as file:
-        arrays = dict(file)
-    return str(arrays.pop("model_hash")), arrays
+        return file["names"].tolist(), file["vectors"], file["deviations"], str(file["model_hash"])
 
 
-def _read_safetensors(path: Path) -> tuple[str, dict[str, np.ndarray]]:
-    """Hash and arrays."""
+def _safetensors(path: Path) -> Content:
     with safetensors.safe_open(path, "np") as file:
-        return file.metadata()["model_hash"], {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        words = file.metadata()
+        vectors, deviations = file.get_tensor("vectors"), file.get_tensor("deviations")
+        return words["names"].split(), vectors, deviations, words["model_hash"]
 
 
 def fit_vectors(
