@@ -74,6 +74,8 @@ def _work_off(
             return
         name = parts.name_for(chunk)
         status = worker.read(chunk, parts.folder / name)
+        if worker.stopped:  # it did not die of a file
+            return
         if status is None:
             advance(len(chunk))
         elif len(chunk) > 1:
