@@ -10,6 +10,7 @@ from kikibouba.data.chords import (
     ROOT_NAMES,
     chord_class,
     chord_name,
+    chord_pitches,
     looks_like_symbol,
     read_key,
     read_symbol,
@@ -89,7 +90,15 @@ def test_names_are_read_as_what_they_name() -> None:
         "Ebaug",
         "Bdim",
     ]
-    assert NUM_CLASSES == {"triad": 49, "majmin": 25}
+    assert NUM_CLASSES == {"triad": 49, "majmin": 25, "pitches": 49}
+
+
+def test_chords_as_pitches() -> None:
+    table = chord_pitches()
+    e_minor = table[chord_class("Em")]
+    assert np.flatnonzero(e_minor).tolist() == [1 + 4, 13 + 4, 13 + 7, 13 + 11, 25 + 4]
+    assert np.flatnonzero(table[0]).tolist() == [0]
+    assert len(np.unique(table, axis=0)) == 49
 
 
 SYMBOLS = st.builds(

@@ -22,6 +22,7 @@ from kikibouba.data.chords import (
     NUM_CLASSES,
     chord_class,
     chord_name,
+    chord_pitches,
     read_key,
     transpose_classes,
 )
@@ -29,7 +30,7 @@ from kikibouba.data.layout import Part, one_hot
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence
 from kikibouba.errors import KikiboubaError
 
-ChordVocabulary = Literal["none", "triad", "majmin"]
+ChordVocabulary = Literal["none", "triad", "majmin", "pitches"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,14 @@ class ChordControls:
 
     def parts(self, first: int) -> tuple[Part, ...]:
         """The columns from column `first` on, for a `Layout`."""
-        depths = ([NUM_CLASSES[self.chords]] if self.has_chords else []) + [12] * self.key
-        return tuple(one_hot(first + i, depth) for i, depth in enumerate(depths))
+        parts = []
+        if self.chords == "pitches":
+            parts.append(Part(first, first + 1, chord_pitches()))
+        elif self.chords != "none":
+            parts.append(one_hot(first, NUM_CLASSES[self.chords]))
+        if self.key:
+            parts.append(one_hot(first + self.has_chords, 12))
+        return tuple(parts)
 
     def of_piece(self, piece: NoteSequence, num_steps: int) -> tuple[np.ndarray, tuple[str, ...]]:
         """What holds at each step of a piece, by symbols: C and Cmaj7 still differ.

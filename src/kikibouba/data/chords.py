@@ -8,6 +8,8 @@ A class is a root and a triad; sevenths, ninths and the bass do not count:
     class 25 + root      augmented    these two only in the vocabulary "triad" (49 classes),
     class 37 + root      diminished   not in "majmin" (25)
 
+The vocabulary "pitches" has the classes of "triad", and shows them as pitches (`chord_pitches`).
+
 A chord without third (sus, power chord) or with another triad has no class. Classes and names are those of
 the original; more spellings are read than it reads (Cmi7, C△7, C°, Cø, C7-9, C♯m).
 """
@@ -20,10 +22,10 @@ import numpy as np
 
 from kikibouba.errors import KikiboubaError
 
-Vocabulary = Literal["triad", "majmin"]
+Vocabulary = Literal["triad", "majmin", "pitches"]
 
 NO_CHORD = "N.C."
-NUM_CLASSES = {"triad": 49, "majmin": 25}
+NUM_CLASSES = {"triad": 49, "majmin": 25, "pitches": 49}
 LONGEST_SYMBOL = 24
 ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 TRIADS = {"": (0, 0), "m": (-1, 0), "aug": (0, 1), "dim": (-1, -1)}
@@ -131,6 +133,22 @@ def chord_class(symbol: str, vocabulary: Vocabulary = "triad") -> int:
         f"the chord {symbol!r} is not among the {allowed} ones that a model can be told (sus and power "
         f"chords have no third); replace it by {ROOT_NAMES[read.root]}, {ROOT_NAMES[read.root]}m or N.C."
     )
+
+
+def chord_pitches() -> np.ndarray:
+    """What the vocabulary "pitches" shows of the 49 classes: float32 [49, 37].
+
+    Column 0 is 1 where there is no chord; 12 columns for the root, 12 for all pitches of the triad, 12 for
+    the bass, which is the root. As magenta.js does it, but that it shows sevenths among the pitches.
+    """
+    table = np.zeros((NUM_CLASSES["pitches"], 37), np.float32)
+    table[0, 0] = 1
+    for triad, (third, fifth) in enumerate(TRIADS.values()):
+        for root in range(12):
+            row = table[1 + 12 * triad + root]
+            row[[1 + root, 25 + root]] = 1
+            row[[13 + (root + up) % 12 for up in (0, 4 + third, 7 + fifth)]] = 1
+    return table
 
 
 def chord_name(label: int) -> str:

@@ -34,6 +34,7 @@ from kikibouba.data.windows import (
     quantize_in_four,
     slice_bars,
     stack_padded,
+    too_short,
     unique_rows,
 )
 from kikibouba.errors import KikiboubaError
@@ -57,6 +58,8 @@ class DrumsRepresentation:
     """The decoder says for every class whether it is hit, not which of 512 labels it is. Always so with 61
     classes.
     """
+    one_hot_input: bool = False
+    """The encoder reads which of the 512 labels it is, not for every class whether it is hit."""
     gap_bars: float = 1.0
     """A silence of this many bars ends a pattern; 0: none does."""
     max_bars: int | None = 100
@@ -119,7 +122,8 @@ class DrumsRepresentation:
             return Layout((Part(0, self.depth, adds_none=True),), (Part(0, self.depth),))
         roll = self.roll()
         said = Part(0, 1, roll[:, :-1]) if self.roll_output else one_hot(0, self.depth)
-        return Layout(inputs=(Part(0, 1, roll),), outputs=(said,))
+        read = one_hot(0, self.depth) if self.one_hot_input else Part(0, 1, roll)
+        return Layout(inputs=(read,), outputs=(said,))
 
     def roll(self) -> np.ndarray:
         """[depth, classes + 1] float32: what an encoder sees of each label: its bits, and 1 if there is none.
@@ -194,10 +198,7 @@ class DrumsRepresentation:
         phrases = find_phrases(one_part, start, start + 1, steps_per_bar, self.gap_bars, self.max_bars)
         longest = int(phrases.bars.max())
         if longest < self.bars:
-            raise KikiboubaError(
-                f"its longest pattern has {longest} of the {self.bars} bars needed "
-                f"(silence for {self.gap_bars:g} bar(s) ends a pattern)"
-            )
+            raise too_short("pattern", longest, self.bars, self.gap_bars)
         return hits, phrases
 
     def augment(self, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
