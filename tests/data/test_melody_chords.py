@@ -144,9 +144,12 @@ def test_keys_by_step() -> None:
     assert keys_by_step(keys, 8.0, 8).tolist() == [7, 7, 7, 7, 7, 7, 2, 2]
 
 
-EXAMPLES = st.lists(
-    st.tuples(st.integers(20, 70), st.integers(0, 48), st.integers(0, 11)), min_size=32, max_size=32
-).map(lambda rows: np.array(rows, np.uint8))
+def random_example(seed: int) -> np.ndarray:
+    """A note, a chord and a key at every step."""
+    return np.random.default_rng(seed).integers([20, 0, 0], [71, 49, 12], (32, 3)).astype(np.uint8)
+
+
+EXAMPLES = st.integers(0, 2**32 - 1).map(random_example)
 
 
 @given(EXAMPLES, st.integers(-5, 5))

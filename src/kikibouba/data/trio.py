@@ -163,11 +163,13 @@ class TrioRepresentation:
             told = np.zeros((num_bars * size, 0), np.uint16)
         else:
             told = controls.encode(*controls.of_piece(piece, num_bars * size))
-        found = []
+        found: list[np.ndarray] = []
         for instruments, first_bars in groups:
             columns = np.column_stack([*(lines[i] for i in instruments), told]).astype(np.uint16)
             bars = columns.reshape(num_bars, size, -1)[first_bars[:, None] + np.arange(self.bars)]
-            found.append(bars.reshape(len(first_bars), self.steps, -1))
+            found.append(bars.reshape(len(first_bars), self.steps, columns.shape[1]))
+            if self.max_windows is not None and sum(map(len, found)) >= self.max_windows:
+                break
         return np.concatenate(found)[: self.max_windows]
 
     def _parts(self, notes: np.ndarray) -> dict[int, int]:
