@@ -31,6 +31,7 @@ REPRESENTATIONS = {
     "drums": "kikibouba.data.drums:DrumsRepresentation",
     "groove": "kikibouba.data.groove:GrooveRepresentation",
     "trio": "kikibouba.data.trio:TrioRepresentation",
+    "multitrack": "kikibouba.data.multitrack:MultitrackRepresentation",
     "sketch": "kikibouba.data.sketch:SketchRepresentation",
 }
 """Representation kind → its dataclass."""
