@@ -78,10 +78,10 @@ class MultitrackRepresentation:
     def __post_init__(self) -> None:
         if not 1 <= self.min_instruments <= self.max_instruments:
             raise KikiboubaError("min_instruments must be at least 1, max_instruments at least as many")
-        if not 0 <= self.velocity_bins <= 127 or self.steps_per_quarter < 1 or self.events_per_instrument < 3:
-            raise KikiboubaError(
-                "velocity_bins must be 0 to 127, steps_per_quarter at least 1, events_per_instrument 3 or more"
-            )
+        if not 0 <= self.velocity_bins <= 127:
+            raise KikiboubaError("velocity_bins must be 0 (loudness is left out) to 127")
+        if self.steps_per_quarter < 1 or self.events_per_instrument < 3:
+            raise KikiboubaError("steps_per_quarter must be at least 1, events_per_instrument at least 3")
         if len(self.transpose_range) != 2 or self.transpose_range[0] > self.transpose_range[1]:
             raise KikiboubaError("transpose_range must be [lowest, highest] in semitones, e.g. [-3, 3]")
 
@@ -191,7 +191,7 @@ class MultitrackRepresentation:
     def _rows(
         self, tracks: Tracks, events: TrackEvents, usable: np.ndarray, chords: np.ndarray | None
     ) -> np.ndarray:
-        """The usable bars [B] bool as examples; with the chord's class [M] at every event, if chords are told."""
+        """The usable bars [B] bool as examples; `chords` [M] are the class at every event, if any is told."""
         words, every = self.vocabulary, np.arange(len(tracks.bar))
         count = np.bincount(events.track, minlength=len(every))
         # a track whose notes all round to the bar's end has none left; to the original it is one of drums

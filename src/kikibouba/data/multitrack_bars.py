@@ -1,8 +1,8 @@
 """A piece cut into its bars, and each bar into tracks: one for each instrument that plays in it.
 
 Follows the original code. Bars are counted in seconds from the start of the piece, by its tempo. A note
-belongs to the bar in which it starts and is cut off at that bar's end. What is snapped to the grid is its time
-within the bar, so a note just before a bar line can be snapped to that very line.
+belongs to the bar in which it starts and is cut off at that bar's end. What is snapped to the grid is its
+time within the bar, so a note just before a bar line can be snapped to that very line.
 """
 
 from typing import NamedTuple
