@@ -23,7 +23,7 @@ LAYERS = (
     ("bridges",),
     ("evaluate",),
     ("inputs", "latents", "toml", "controls"),
-    ("generate", "hub", "translator"),
+    ("generate", "hub", "translator", "importing", "exporting"),
     ("training", "evaluation", "plot", "attributes"),
     ("cli", "__main__"),
 )

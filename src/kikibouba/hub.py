@@ -103,7 +103,8 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
     """A model, or a translator with its bases, ready to use: weights in fp32, whatever they are on disk.
 
     Args:
-        name_or_dir: bundled name (`kikibouba models` lists them), or a folder that `train` wrote.
+        name_or_dir: bundled name (`kikibouba models` lists them), a folder that `train` wrote, or a
+            checkpoint of the original programs (see `importing`).
         device: "cpu", "cuda", "cuda:1", "mps".
 
     Raises:
@@ -114,11 +115,15 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
     from kikibouba.bridges.fitted_prior import load_prior
     from kikibouba.bridges.posterior_batches import check_base
     from kikibouba.generate import Model
+    from kikibouba.importing import load_original
+    from kikibouba.interop.formats import is_original
     from kikibouba.train.checkpoint import load_checkpoint
     from kikibouba.train.parallel import Processes, usable_device
     from kikibouba.translator import Translator
 
     usable_device(device, Processes(rank=0, world=1, local_rank=0))
+    if str(name_or_dir) not in bundled() and is_original(name_or_dir):
+        return load_original(name_or_dir, device)
     folder = locate(name_or_dir)
     preset, module = load_checkpoint(folder, device)
     if preset.representation is not None:

@@ -28,6 +28,8 @@ VERBS = {
     "train": "train a model on a dataset, or a translator between two models",
     "evaluate": "measure a model or a translator on held-out data",
     "plot": "draw files, training curves, latent maps, reconstructions, interpolations",
+    "import": "turn a checkpoint of the original programs into a model",
+    "export": "write a model for magenta.js, sketch-rnn-js or ONNX",
     "models": "list the bundled models and the presets, or show one",
 }
 """Verb → what it does in one line, in the order `--help` lists them."""

@@ -1,0 +1,44 @@
+"""A MusicVAE of ours → what magenta.js loads: variables by TensorFlow's names, and config.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from kikibouba.errors import KikiboubaError
+from kikibouba.interop.js_converters import js_from_representation
+from kikibouba.interop.magenta_tf import music_vae_to_tf
+from kikibouba.models.music_vae.config import ModelConfig
+
+
+def magenta_js_from(
+    state: Mapping[str, Tensor], model: ModelConfig, representation: Any
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """(variables, config.json) of a MusicVAE.
+
+    Raises:
+        KikiboubaError: magenta.js cannot run such a model; says why.
+    """
+    check_runs_in_js(model)
+    spec = js_from_representation(representation, model.decoder_level_lengths)
+    return music_vae_to_tf(state), spec
+
+
+def check_runs_in_js(model: ModelConfig) -> None:
+    """Raise KikiboubaError, with the reason, unless magenta.js can run the model."""
+    levels, encoder_levels = model.decoder_level_lengths, model.encoder_level_lengths
+    stacks = (model.dec_rnn_size, model.conductor_rnn_size)
+    reasons = {
+        "it has no latent vector": model.z_size == 0,
+        "it has no encoder": model.encoder == "none",
+        "its encoder is not bidirectional": model.encoder == "lstm",
+        "its encoder has more than one layer": len(model.enc_rnn_size) > 1,
+        "layers of one decoder differ in size": any(len(set(sizes)) > 1 for sizes in stacks),
+        "it has residual connections": model.residual_encoder or model.residual_decoder,
+        "its conductor hears what was said (autoregressive)": bool(levels) and model.autoregressive,
+        "it has more than two levels": max(len(levels), len(encoder_levels)) > 2,
+        "encoder and decoder do not cut an example alike": encoder_levels != levels[::-1],
+    }
+    if wrong := [reason for reason, holds in reasons.items() if holds]:
+        raise KikiboubaError(f"magenta.js cannot run this model: {'; '.join(wrong)}")
