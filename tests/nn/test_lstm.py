@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kikibouba.nn.factor import Factor
-from kikibouba.nn.lstm import LSTMLayer, lstm_sequence, step
+from kikibouba.nn.lstm import LSTMLayer, lstm_sequence, lstm_step
 
 
 def random_inputs(steps=5, batch=3, width=4, dtype=torch.float64):
@@ -60,7 +60,7 @@ def test_steps_equal_sequence():
     gates_x, w_h, h, c = (x.detach() for x in random_inputs(dtype=torch.float32))
     expected, expected_c = lstm_sequence(gates_x.clone(), w_h, h, c)
     for t in range(len(gates_x)):
-        h, c = step(gates_x[t], Factor(w_h, len(h)), h, c)
+        h, c = lstm_step(gates_x[t], Factor(w_h, len(h)), h, c)
         torch.testing.assert_close(h, expected[t])
     torch.testing.assert_close(c, expected_c)
 

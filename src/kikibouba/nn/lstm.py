@@ -91,19 +91,7 @@ def lstm_sequence(
         return _LSTMSequence.apply(gates_x, w_h, h0, c0, product_dtype)
 
 
-def lstm_step(constant: Tensor, w: Tensor, x: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """One step without gradient by weights that lie `apart`. To be replaced by `step`."""
-    gates = torch.baddbmm(constant, x.expand(4, -1, -1), w).to(c.dtype)
-    gates = gates.movedim(0, 1).flatten(1)
-    return _update_state(gates, gates, c)
-
-
-def apart(x: Tensor) -> Tensor:
-    """[..., 4H] → [4, ..., H] (a view): what belongs to the gate i, to f, to g, to o."""
-    return x.unflatten(-1, (4, -1)).movedim(-2, 0)
-
-
-def step(gates_x: Tensor, w_h: Factor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+def lstm_step(gates_x: Tensor, w_h: Factor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """One step without gradient, for decoding.
 
     Args:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from kikibouba.models.music_vae.columns import dense
-from kikibouba.nn.lstm import LSTMLayer, apart, lstm_sequence, lstm_step
+from kikibouba.nn.factor import Factor
+from kikibouba.nn.lstm import LSTMLayer, lstm_sequence, lstm_step
 from kikibouba.nn.recurrent_dropout_lstm import dropout_mask
 
 Read = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -110,13 +111,13 @@ class Steps:
 
     def __init__(self, layers: Sequence[StackLayer], states: Sequence[State]) -> None:
         self.layers, self.states = layers, list(states)
-        first = layers[0]
-        looked_up = first.projection is None
-        self.first_w = apart(first.w_h).contiguous() if looked_up else None
-        self.weights = [
-            (apart(layer.run_time_bias())[:, None], apart(torch.cat([layer.w_x, layer.w_h])).contiguous())
-            for layer in layers[looked_up:]
+        rows = len(states[0][0])
+        self.w_h = [Factor(layer.w_h, rows) for layer in layers]
+        self.w_x = [  # None: the first layer is given the product
+            Factor(layer.w_x, rows) if k > 0 or layer.projection is not None else None
+            for k, layer in enumerate(layers)
         ]
+        self.biases = [layer.run_time_bias().repeat(rows, 1) for layer in layers]
 
     def entry(self) -> tuple[Tensor, Tensor]:
         """Weight and bias by which the input must be multiplied before it is given to a step."""
@@ -127,18 +128,12 @@ class Steps:
 
     def __call__(self, x: Tensor) -> Tensor:
         """What `entry` made of the input [B, N] → output of the top layer [B, H]."""
-        upper = self.layers
-        if self.first_w is not None:
-            c, h = self.states[0]
-            h, c = lstm_step(apart(x), self.first_w, h, c)
-            self.states[0], x, upper = (c, h), h, self.layers[1:]
-        for k, (layer, (bias, w)) in enumerate(
-            zip(upper, self.weights, strict=True), start=len(self.layers) - len(upper)
-        ):
+        for k, (layer, w_x, w_h) in enumerate(zip(self.layers, self.w_x, self.w_h, strict=True)):
             if layer.projection is not None and k > 0:
                 x = layer.projection(x)
             c, h = self.states[k]
-            h, c = lstm_step(bias, w, torch.cat([x, h], 1), c)
+            gates = x if w_x is None else w_x.product(x, plus=self.biases[k])
+            h, c = lstm_step(gates, w_h, h, c)
             self.states[k], x = (c, h), (h + x if layer.residual else h)
         return x
 
