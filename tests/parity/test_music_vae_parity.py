@@ -6,9 +6,10 @@ of its training steps ("before:…", "after:…" are the variables). All other c
 every folder there is tested, see `magenta_cases`.
 
 Tolerances. Values of one pass: 1e-5 relative, some ten times what float32 leaves between two orders of
-summing. After five training steps: losses and gradient norms 1e-5 relative, variables 1e-5 absolute, a
-thousandth of one step (0.01). The original is no closer to exact arithmetic than that: for the bundled case
-our own float64 run ends as far from it (losses 2e-6, variables 4e-6) as our float32 run does.
+summing. In five training steps: losses 1e-5 relative; gradient norms 3e-5, because of grooves, whose loss
+divides by 1 - p where p is nearly 1; variables 5e-5 absolute, half a percent of one step (0.01). The original
+is no closer to exact arithmetic than that: our own run in float64 ends 3e-5 away from its variables (the
+autoregressive model; 1e-5 and less the others), and our run in float32 4e-5.
 """
 
 from functools import cached_property
@@ -186,11 +187,11 @@ def test_five_training_steps(model, batch, case, eps):
         assert_near(parts["loss"], arrays["train_loss"][step])
         assert_near(parts["r_loss"], arrays["train_r_loss"][step])
         assert_near(parts["kl_loss"], arrays["train_kl_cost"][step], atol=1e-5)
-        assert norm == pytest.approx(arrays["train_global_norm"][step], rel=1e-5)
+        assert norm == pytest.approx(arrays["train_global_norm"][step], rel=3e-5)
     variables = music_vae_to_tf(model.state_dict())
     assert variables.keys() == case.variables_after.keys()
     for name, value in case.variables_after.items():
-        np.testing.assert_allclose(variables[name], value, rtol=0, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(variables[name], value, rtol=0, atol=5e-5, err_msg=name)
 
 
 def test_gradient_of_each_variable(model, batch, case, eps):
