@@ -130,7 +130,7 @@ def test_an_end_token_has_its_own_label_and_column() -> None:
     [
         (NoteSequence(), "it has no notes"),
         (tune((60, 0, 64)), "none of its notes are drums"),
-        (pattern((99, 0), (99, 16)), "none of its drums is in the table 'reduced'"),
+        (pattern((99, 0), (99, 16)), r"none of its drums \(pitches 99\) is in the table 'reduced'"),
         (tune((36, 0, 1), (36, 12, 13), is_drum=True, meter=(6, 8)), "the meter is 6/8"),
         (pattern((36, 0), (36, 40)), "longest pattern has 1 of the 2 bars needed"),
     ],

@@ -74,9 +74,12 @@ def drums_by_class(piece: NoteSequence, table: str) -> tuple[NoteSequence, np.nd
     drums = notes[notes["is_drum"] & (notes["velocity"] > 0)]
     classes = class_of_pitch[np.clip(drums["pitch"], 0, 127)]
     if not len(drums):
-        raise KikiboubaError("none of its notes are drums (channel 10)")
+        raise KikiboubaError("none of its notes are drums; put them on channel 10, or prepare it as melody")
     if (classes < 0).all():
-        raise KikiboubaError(f"none of its drums is in the table {table!r}")
+        found = ", ".join(map(str, np.unique(drums["pitch"]).tolist()))
+        raise KikiboubaError(
+            f"none of its drums (pitches {found}) is in the table {table!r}; choose other pitch_classes"
+        )
     return replace(piece, notes=drums[classes >= 0]), classes[classes >= 0]
 
 

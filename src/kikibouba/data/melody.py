@@ -41,6 +41,7 @@ from kikibouba.data.windows import (
     quantize_in_four,
     slice_bars,
     stack_padded,
+    too_short,
     unique_rows,
 )
 from kikibouba.errors import KikiboubaError
@@ -242,10 +243,8 @@ class MelodyRepresentation:
         if self.pad_to_total_time and longest:
             longest = quantized.total_steps // self.steps_per_bar
         if longest < self.bars:
-            raise KikiboubaError(
-                f"its longest phrase has {longest} of the {self.bars} bars needed "
-                f"(silence for {self.gap_bars:g} bar(s){', or a chord,' * self.skip_polyphony} ends a phrase)"
-            )
+            kind = "phrase before a chord" if self.skip_polyphony else "phrase"
+            raise too_short(kind, longest, self.bars, self.gap_bars)
         return top, phrases, quantized.total_steps
 
     def _find(self, top: TopLine) -> Phrases:
@@ -263,11 +262,15 @@ class MelodyRepresentation:
         if usable.any():
             return replace(piece, notes=notes if usable.all() else notes[usable])
         if not pitched.any():
-            raise KikiboubaError("all its notes are drums")
+            raise KikiboubaError("all its notes are drums (channel 10); prepare it as drums")
         if not program.any():
             found = ", ".join(map(str, np.unique(notes["program"][pitched]).tolist()))
             raise KikiboubaError(f"its programs ({found}) are not among valid_programs; none would allow all")
-        raise KikiboubaError(f"no note lies within the pitches {self.min_pitch} to {self.max_pitch}")
+        low, high = notes["pitch"][program].min(), notes["pitch"][program].max()
+        raise KikiboubaError(
+            f"no note lies within the pitches {self.min_pitch} to {self.max_pitch} (they lie in {low} to {high})"
+            "; set min_pitch and max_pitch, or transpose it"
+        )
 
     def _is_valid_program(self) -> np.ndarray:
         """[128] bool"""

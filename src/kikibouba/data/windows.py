@@ -126,8 +126,17 @@ def quantize_in_four(piece: NoteSequence, steps_per_quarter: int) -> QuantizedSe
     quantized = quantize(piece, steps_per_quarter)
     if quantized.steps_per_bar != steps_per_quarter * QUARTERS_PER_BAR:
         allowed = f"only bars of {steps_per_quarter * QUARTERS_PER_BAR} steps (4/4, 2/2) are used"
-        raise KikiboubaError(f"the meter is {quantized.meter}; {allowed}")
+        remedy = "if the music is in 4/4, correct the time signature"
+        raise KikiboubaError(f"the meter is {quantized.meter}; {allowed}; {remedy}")
     return quantized
+
+
+def too_short(what: str, longest: int, bars: int, gap_bars: float) -> KikiboubaError:
+    """The error that no `what` (phrase, pattern) of a piece fills a window."""
+    larger = f", or a gap_bars above {gap_bars:g} (bars of silence that end a {what})," if gap_bars else ""
+    return KikiboubaError(
+        f"its longest {what} has {longest} of the {bars} bars needed; fewer bars{larger} may keep it"
+    )
 
 
 def each_piece(sequence: NoteSequence, extract: Callable[[NoteSequence], T]) -> Iterator[T]:
@@ -136,30 +145,16 @@ def each_piece(sequence: NoteSequence, extract: Callable[[NoteSequence], T]) -> 
     If it rejects them all, the error by which it rejects the one with most notes is raised.
     """
     error, most, found = KikiboubaError("it has no notes"), 0, False
-    for piece in split_on_time_changes(sequence):
-        if len(piece.notes):
-            try:
-                result = extract(piece)
-            except KikiboubaError as rejection:
-                if len(piece.notes) > most:
-                    error, most = rejection, len(piece.notes)
-            else:
-                found = True
-                yield result
+    pieces = [piece for piece in split_on_time_changes(sequence) if len(piece.notes)]
+    for piece in pieces:
+        try:
+            result = extract(piece)
+        except KikiboubaError as rejection:
+            if len(piece.notes) > most:
+                error, most = rejection, len(piece.notes)
+        else:
+            found = True
+            yield result
     if not found:
-        raise error
-
-
-def check_usable(sequence: NoteSequence, extract: Callable[[NoteSequence], object]) -> None:
-    """Raise the error by which `extract` rejects the piece with most notes, if it rejects all pieces."""
-    error, most = KikiboubaError("it has no notes"), 0
-    for piece in split_on_time_changes(sequence):
-        if len(piece.notes):
-            try:
-                extract(piece)
-            except KikiboubaError as rejection:
-                if len(piece.notes) > most:
-                    error, most = rejection, len(piece.notes)
-            else:
-                return
-    raise error
+        cut = f" (changes of tempo or meter cut it into {len(pieces)} pieces)" * (len(pieces) > 1)
+        raise KikiboubaError(f"{error}{cut}")
