@@ -229,14 +229,15 @@ class TrioRepresentation:
         gap = self.gap_bars
         filled = {i: _spread(bars, gap) for i, bars in playing.items()}
         groups, longest = [], 0
-        for group in product(*([i for i in filled if part_of[i] == part] for part in (MELODY, BASS, DRUMS))):
-            bars = np.stack([filled[i] for i in group])
-            joint = bars.all(axis=0)
+        melodies, basses, kits = ([i for i in filled if part_of[i] == part] for part in (MELODY, BASS, DRUMS))
+        for melody, bass, kit in product(melodies, basses, kits):
+            bars = np.stack([filled[melody], filled[bass], filled[kit]])
+            joint = np.logical_and.reduce(bars)
             if gap:
                 joint[:gap], joint[-gap:] = bars[:, :gap].any(), bars[:, -gap:].any()
             run = _run_lengths(joint)
             longest = max(longest, int(run.max(initial=0)))
-            groups.append(Together(group, np.flatnonzero(run >= self.bars) - self.bars + 1))
+            groups.append(Together((melody, bass, kit), np.flatnonzero(run >= self.bars) - self.bars + 1))
         if longest < self.bars:
             raise KikiboubaError(
                 f"its melody, bass and drums play together for {longest} of the {self.bars} bars needed "
