@@ -268,8 +268,8 @@ class MelodyRepresentation:
             raise KikiboubaError(f"its programs ({found}) are not among valid_programs; none would allow all")
         low, high = notes["pitch"][program].min(), notes["pitch"][program].max()
         raise KikiboubaError(
-            f"no note lies within the pitches {self.min_pitch} to {self.max_pitch} (they lie in {low} to {high})"
-            "; set min_pitch and max_pitch, or transpose it"
+            f"no note lies within the pitches {self.min_pitch} to {self.max_pitch}: "
+            f"they are {low} to {high}; set min_pitch and max_pitch, or transpose it"
         )
 
     def _is_valid_program(self) -> np.ndarray:
