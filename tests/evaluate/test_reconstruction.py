@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from kikibouba.data.groove import GrooveRepresentation
+from kikibouba.data.layout import Layout, one_hot
 from kikibouba.data.melody import MelodyRepresentation
 from kikibouba.data.sketch import SketchRepresentation
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.reconstruction import evaluate_model, greedy_accuracy, losses, sketch_losses
+from kikibouba.models.base import Normal
 from kikibouba.models.music_vae import config as music_config
 from kikibouba.models.music_vae import model as music_model
 from kikibouba.models.sketch_rnn import config as sketch_config
@@ -41,6 +44,20 @@ class Examples(list):
         return self
 
 
+def groove_base(**fields: bool) -> Base:
+    torch.manual_seed(0)
+    representation = GrooveRepresentation(**fields)
+    config = music_config.ModelConfig(z_size=4, enc_rnn_size=(8,), dec_rnn_size=(8,), decoder="groove")
+    return Base(music_model.build(config, representation).eval(), representation)
+
+
+def grooves(count: int) -> Examples:
+    rng = np.random.default_rng(0)
+    hits = rng.random((count, 32, 9)) < 0.2
+    velocities, offsets = rng.random(hits.shape), rng.uniform(-1, 1, hits.shape)
+    return Examples(np.concatenate([hits, hits * velocities, hits * offsets], axis=-1).astype(np.float32))
+
+
 def melodies(count: int) -> Examples:
     rng = np.random.default_rng(0)
     return Examples(rng.integers(0, 90, size=(count, 32)).astype(np.uint8))
@@ -62,9 +79,17 @@ def test_greedy_accuracy_is_one_on_what_the_model_says_itself() -> None:
     constant = base.decode(np.zeros((1, 4), np.float32))
     base.module.decoder.initial_state.weight.data.zero_()  # z no longer matters: it always says the same
     base.module.decoder.layers[0].w_x.data[90:] = 0
-    assert greedy_accuracy(base, base.decode(np.zeros((3, 4), np.float32))) == 1.0
+    layout, own = base.representation.layout, base.decode(np.zeros((3, 4), np.float32))
+    assert greedy_accuracy(layout, base.rebuild(own), own) == 1.0
     other = [np.where(constant[0] == 5, 6, 5).astype(np.uint8)]
-    assert greedy_accuracy(base, other) < 1.0
+    assert greedy_accuracy(layout, base.rebuild(other), other) < 1.0
+
+
+def test_padding_controls_and_missing_steps_do_not_count_as_right() -> None:
+    layout = Layout((one_hot(0, 4),), (one_hot(0, 4),), (one_hot(1, 3),), padding=9)
+    true = np.array([[1, 0], [2, 0], [3, 1], [9, 1]])
+    assert greedy_accuracy(layout, [np.array([[1, 2], [2, 2], [0, 1], [9, 1]])], [true]) == 2 / 3
+    assert greedy_accuracy(layout, [true[:1]], [true]) == 1 / 3
 
 
 def test_losses_are_means_over_examples_whatever_the_batches() -> None:
@@ -88,7 +113,15 @@ def test_sketch_losses_count_real_rows_only_and_leave_the_model_alone() -> None:
     assert as_trained.module.config == replace(sketch_base().module.config, pad_loss="all")
 
 
-@pytest.mark.parametrize(("base", "examples"), [(melody_base(), melodies(40)), (sketch_base(), drawings(40))])
+@pytest.mark.parametrize(
+    ("base", "examples"),
+    [
+        (melody_base(), melodies(40)),
+        (sketch_base(), drawings(40)),
+        (groove_base(humanize=True), grooves(40)),
+        (groove_base(hits_as_controls=True, split_instruments=True), grooves(40)),
+    ],
+)
 def test_every_kind_gets_its_figures_and_its_attributes(base: Base, examples: Examples) -> None:
     figures = evaluate_model(base, examples, limit=25)
     assert figures["examples"] == 25
@@ -96,5 +129,24 @@ def test_every_kind_gets_its_figures_and_its_attributes(base: Base, examples: Ex
     assert all(np.isfinite(value) for value in figures.values())
     kept = {name for name in figures if name.endswith(" kept")}
     assert kept == {f"{name} kept" for name in base.representation.attributes(examples[:1])}
-    expected = "greedy accuracy" if base.representation.kind == "melody" else "ELBO nats"
-    assert expected in figures
+    expected = {"melody": "greedy accuracy", "sketch": "ELBO nats", "groove": "offset MAE ms"}
+    assert expected[base.representation.kind] in figures
+
+
+class Echo(torch.nn.Linear):
+    """A model that says the hits it is told."""
+
+    def encode(self, x: torch.Tensor, lengths: torch.Tensor) -> Normal:
+        return Normal(torch.zeros(len(x), 4), torch.ones(len(x), 4))
+
+    def decode(
+        self, z: torch.Tensor, temperature: float, controls: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        said = torch.nn.functional.pad(controls, (0, 18))
+        return torch.cat([said, controls], -1), torch.full((len(z),), 32)
+
+
+def test_a_model_is_told_the_hits_of_what_it_rebuilds() -> None:
+    performances = grooves(300)
+    rebuilt = Base(Echo(1, 1), GrooveRepresentation(hits_as_controls=True)).rebuild(performances)
+    assert np.array_equal([a[:, :9] for a in rebuilt], [a[:, :9] for a in performances])

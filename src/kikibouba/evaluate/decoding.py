@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from kikibouba.bridges.posteriors import to_batch
+from kikibouba.data.layout import Layout
 from kikibouba.models.base import Batch
 
 
@@ -36,6 +37,25 @@ class Base(NamedTuple):
             x, lengths = self.module.eval().decode(chunk.to(self.device), temperature=0.0)
             arrays += self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
         return arrays
+
+    @torch.no_grad()
+    def rebuild(self, arrays: Sequence[np.ndarray], batch_size: int = 256) -> list[np.ndarray]:
+        """Examples → the means of their posteriors → examples, decoded greedily.
+
+        Where a model is told something at each step (chords, keys, hits), it is told that of each example.
+        """
+        rebuilt: list[np.ndarray] = []
+        layout: Layout | None = getattr(self.representation, "layout", None)
+        controls = layout.controls if layout else ()
+        for batch in self.batches(arrays, batch_size):
+            mu = self.module.eval().encode(*batch).mu
+            if controls:
+                told = torch.cat([batch.x[..., part.start : part.stop] for part in controls], -1)
+                x, lengths = self.module.decode(mu, temperature=0.0, controls=told)
+            else:
+                x, lengths = self.module.decode(mu, temperature=0.0)
+            rebuilt += self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
+        return rebuilt
 
     def decoded_attributes(self, z: np.ndarray) -> dict[str, np.ndarray]:
         """Attributes [n] by name of latents [n, Z] decoded greedily."""
