@@ -143,6 +143,8 @@ class Model:
             raise KikiboubaError("z holds NaN or infinite values")
         if not 0 <= temperature < np.inf:
             raise KikiboubaError(f"temperature {temperature} must be 0 or more; 1 is what the model learnt")
+        if controls is None and hasattr(self.representation, "usual_controls"):
+            controls = self.representation.usual_controls()
         told = None if controls is None else controls_for(self.representation, controls, len(rows))
         generator = _generator(self.device, seed)
         arrays: list[np.ndarray] = []

@@ -156,6 +156,8 @@ def test_drums_one_after_the_other(told: bool) -> None:
     if told:
         assert np.array_equal(x[0, :, hits.start : hits.stop], x[0, :, 3:4])
     assert np.array_equal(representation.split_batch(x, lengths)[0], row)
+    assert np.array_equal(representation.usual_controls()[:, -9:], x[0, :, drum.start : drum.stop])
+    assert representation.usual_controls().shape == (representation.steps, 9 + told)
     decoded = x[:, :, [3, 4, 5, *range(*(hits.start, hits.stop) if told else (0, 0)), *range(6, 15)]]
     assert np.array_equal(representation.split_batch(decoded, lengths)[0], row)
 

@@ -184,6 +184,13 @@ class GrooveRepresentation:
         x = np.concatenate(parts, axis=-1)
         return x, np.full(len(x), x.shape[1], np.int64)
 
+    def usual_controls(self) -> np.ndarray | None:
+        """What a model is told where nobody says more, [T, C] float32: which drum is next. None: nothing."""
+        if not self.split_instruments:
+            return None
+        which = np.tile(np.eye(DRUMS, dtype=np.float32), (self.bars * self.steps_per_bar, 1))
+        return np.pad(which, ((0, 0), (int(self.hits_as_controls), 0)))
+
     def split_batch(self, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
         """What was decoded (the outputs come first), or a collated batch → rows [T, 27] float32 each.
 
