@@ -186,7 +186,7 @@ def test_too_many_meetings_are_refused() -> None:
         ),
         (
             [*bars(60, 0, 4, 0, PIANO), *bars(40, 0, 4, 1, BASS), *bars(3, 0, 4, 2, KIT)],
-            "none of its drums is in the table 'reduced'",
+            "none of its drums",
         ),
         (
             [*bars(60, 0, 4, 0, PIANO), *bars(3, 0, 4, 1, BASS), *bars(36, 0, 4, 2, KIT)],

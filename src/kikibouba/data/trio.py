@@ -189,7 +189,8 @@ class TrioRepresentation:
         if missing := [name for i, name in enumerate(PARTS) if i not in part_of.values()]:
             raise KikiboubaError(
                 f"it has no {' and no '.join(missing)}: a trio needs a melody (programs "
-                f"{_span(self.melody_programs)}), a bass ({_span(self.bass_programs)}) and drums (channel 10)"
+                f"{_span(self.melody_programs)}), a bass ({_span(self.bass_programs)}) and drums (channel 10); "
+                "other programs may be named in melody_programs and bass_programs"
             )
         return part_of
 
@@ -241,7 +242,8 @@ class TrioRepresentation:
         if longest < self.bars:
             raise KikiboubaError(
                 f"its melody, bass and drums play together for {longest} of the {self.bars} bars needed "
-                f"(a bar counts if each plays no more than {gap} bar(s) away from it)"
+                f"(a bar counts if each plays no more than {gap} bar(s) away); fewer bars or a larger gap_bars "
+                "may keep it"
             )
         if self.max_windows is None and sum(len(group.first_bars) for group in groups) > MAX_WINDOWS:
             raise KikiboubaError(f"it would give more than {MAX_WINDOWS} windows; set max_windows")
