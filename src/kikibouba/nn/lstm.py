@@ -54,8 +54,9 @@ class LSTMLayer(nn.Module):
 
     def run_time_bias(self) -> Tensor:
         """b with the forget bias added. [4H]"""
-        is_forget_gate = torch.arange(4, device=self.bias.device).repeat_interleave(self.hidden_size) == 1
-        return self.bias + FORGET_BIAS * is_forget_gate
+        bias = self.bias.clone()
+        bias[self.hidden_size : 2 * self.hidden_size] += FORGET_BIAS
+        return bias
 
     def gates(self, x: Tensor) -> Tensor:
         """x [..., in] → x W_x + b [..., 4H], what `lstm_sequence` and `lstm_step` take."""

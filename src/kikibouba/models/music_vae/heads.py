@@ -107,7 +107,8 @@ class CategoricalHead(Head):
     def draw(self, raw: Tensor, noise: Tensor | None) -> Tensor:
         """Raw outputs [B, size] → labels [B, K] int64."""
         noisy = raw if noise is None else raw + noise
-        return torch.stack([logits.argmax(-1) for logits in noisy.split(self.widths, -1)], -1)
+        labels = [logits.argmax(-1, keepdim=True) for logits in noisy.split(self.widths, -1)]
+        return labels[0] if len(labels) == 1 else torch.cat(labels, -1)
 
 
 class NadeHead(Head):

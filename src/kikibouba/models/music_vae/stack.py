@@ -113,11 +113,12 @@ class Steps:
         self.layers, self.states = layers, list(states)
         rows = len(states[0][0])
         self.w_h = [Factor(layer.w_h, rows) for layer in layers]
-        self.w_x = [  # None: the first layer is given the product
-            Factor(layer.w_x, rows) if k > 0 or layer.projection is not None else None
+        self.inputs = [  # None: the first layer is given the product
+            (Factor(layer.w_x, rows), layer.run_time_bias().repeat(rows, 1))
+            if k > 0 or layer.projection is not None
+            else None
             for k, layer in enumerate(layers)
         ]
-        self.biases = [layer.run_time_bias().repeat(rows, 1) for layer in layers]
 
     def entry(self) -> tuple[Tensor, Tensor]:
         """Weight and bias by which the input must be multiplied before it is given to a step."""
@@ -128,11 +129,11 @@ class Steps:
 
     def __call__(self, x: Tensor) -> Tensor:
         """What `entry` made of the input [B, N] → output of the top layer [B, H]."""
-        for k, (layer, w_x, w_h) in enumerate(zip(self.layers, self.w_x, self.w_h, strict=True)):
+        for k, (layer, inputs, w_h) in enumerate(zip(self.layers, self.inputs, self.w_h, strict=True)):
             if layer.projection is not None and k > 0:
                 x = layer.projection(x)
+            gates = x if inputs is None else inputs[0].product(x, plus=inputs[1])
             c, h = self.states[k]
-            gates = x if w_x is None else w_x.product(x, plus=self.biases[k])
             h, c = lstm_step(gates, w_h, h, c)
             self.states[k], x = (c, h), (h + x if layer.residual else h)
         return x
