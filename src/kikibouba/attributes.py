@@ -13,7 +13,7 @@ from kikibouba.controls import controls_of
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.attribute_shift import calibrated, shift_figures
 from kikibouba.generate import Model
-from kikibouba.inputs import read_examples
+from kikibouba.inputs import read_windows
 from kikibouba.training import open_for
 
 FEWEST = 20
@@ -70,7 +70,8 @@ def vectors_from_examples(
     if not model.z_size:
         raise KikiboubaError(f"{model.name} has no latent space (z_size 0), so nothing can be moved in it")
     measured = model.representation.attributes(examples)
-    deviations = {name: float(values.std()) for name, values in measured.items() if values.std() > 0}
+    varies = {name: values.std() > 1e-4 * np.abs(values).max() for name, values in measured.items()}
+    deviations = {name: float(values.std()) for name, values in measured.items() if varies[name]}
     if not deviations:
         raise KikiboubaError(f"all {len(examples)} examples measure alike; give more, and different ones")
     mu = model.encode(examples).mu
@@ -110,8 +111,8 @@ def shared_out(
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Examples to read vectors off, at most `limit`, and others to try them on, at most `HELD_OUT`.
 
-    Of a dataset these are the splits for training and for testing (or validation); where there is but one,
-    and of files, every fifth example is held out.
+    Of a dataset these are the splits for training and for testing (or validation). Where there is but one,
+    and of the windows of files, bar by bar, a fifth is held out.
 
     Raises:
         KikiboubaError: nothing to read, or fewer than `FEWEST` examples.
@@ -125,7 +126,7 @@ def shared_out(
             return _some(splits[0], limit, rng), _some(splits[1], HELD_OUT, rng)
         pool: Sequence[np.ndarray] = splits[0]
     else:
-        pool = [w for path in folders for w in read_examples(path, model.representation, whole=True)]
+        pool = [window for path in folders for window in read_windows(path, model.representation)]
     chosen = _some(pool, limit + HELD_OUT, rng)
     fifth = min(len(chosen) // 5, HELD_OUT)
     return chosen[fifth:], chosen[:fifth]

@@ -87,6 +87,15 @@ def read_examples(source: Source, representation: Representation, whole: bool = 
     raise _nothing(where, representation, rejections)
 
 
+def read_windows(path: str | Path, representation: Representation) -> list[np.ndarray]:
+    """All examples that a file gives a dataset: windows from bar to bar, of every instrument; every drawing.
+
+    Raises:
+        KikiboubaError: as `read_examples`.
+    """
+    return _all_windows(*_items(path, representation), representation)
+
+
 def read_piece(source: Source, representation: Representation) -> Piece:
     """All of a source: every drawing of a file, every bar of a piece; several tunes follow one another.
 
@@ -96,16 +105,22 @@ def read_piece(source: Source, representation: Representation) -> Piece:
     if isinstance(source, np.ndarray):
         return Piece([source], [])
     items, where = _items(source, representation)
-    rejections: list[KikiboubaError] = []
     if not isinstance(items[0], NoteSequence):
-        arrays = list(chain.from_iterable(_usable(items, representation.windows, rejections)))
-        if not arrays:
-            raise _nothing(where, representation, rejections)
-        return Piece(arrays, [])
+        return Piece(_all_windows(items, where, representation), [])
+    rejections: list[KikiboubaError] = []
     pieces = list(_usable(items, lambda item: cut(item, representation), rejections))
     if not pieces:
         raise _nothing(where, representation, rejections)
     return pieces[0] if len(pieces) == 1 else _one_after_the_other(pieces)
+
+
+def _all_windows(items: list[Any], where: str, representation: Representation) -> list[np.ndarray]:
+    """The windows of every item, at least one."""
+    rejections: list[KikiboubaError] = []
+    found = list(chain.from_iterable(_usable(items, representation.windows, rejections)))
+    if not found:
+        raise _nothing(where, representation, rejections)
+    return found
 
 
 def _items(source: str | Path | Tune | Drawing, representation: Representation) -> tuple[list[Any], str]:

@@ -10,7 +10,7 @@ from matplotlib.image import imread
 
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.notes import NoteSequence, make_notes
-from kikibouba.data.picture import DRUM_NAMES, drawing_picture, png_tag, rows_picture, tune_picture
+from kikibouba.data.picture import COLORS, DRUM_NAMES, drawing_picture, png_tag, rows_picture, tune_picture
 from kikibouba.data.strokes import from_lines
 from kikibouba.errors import KikiboubaError
 
@@ -109,6 +109,36 @@ def test_drum_grid_has_a_row_a_class():
     assert rows[0] > rows[-1]  # the kick at the bottom
     widths = np.array(boxes)[:, 1] - np.array(boxes)[:, 0]
     np.testing.assert_allclose(widths, widths[0], atol=1)  # a hit has no length
+
+
+def colored(image, color):
+    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    return np.argwhere(np.abs(image - rgb).max(axis=2) < 0.05)
+
+
+def test_each_instrument_has_its_colour():
+    trio = make_notes(np.array([72, 40, 36]), np.array([0, 0.5, 1.0]), np.array([0.5, 1.0, 1.1]), 127)
+    trio["instrument"], trio["is_drum"] = [0, 1, 9], [False, False, True]
+    image = pixels(tune_picture(NoteSequence(notes=trio, total_time=2.0)))
+    (first, second), drum = (colored(image, color) for color in COLORS[:2]), note_boxes(image)[-1]
+    assert len(first) > 100
+    assert len(second) > 100
+    top, bottom = first[:, 0].min(), second[:, 0].max()
+    assert top < second[:, 0].min()  # the melody lies above the bass
+    assert drum[2] > bottom  # and the drums below both
+    assert len(note_boxes(image)) == 2
+
+
+def test_drums_off_the_grid_show_where_they_are_played():
+    """A late hit is drawn late, and sixteenths appear behind it."""
+    straight = pixels(tune_picture(sequence([36, 36, 36], [0, 1, 2], [0.1, 1.1, 2.1], is_drum=True)))
+    late = pixels(tune_picture(sequence([36, 36, 36], [0, 1.05, 2], [0.1, 1.15, 2.1], is_drum=True)))
+    (a, b, _), (c, d, _) = note_boxes(straight), note_boxes(late)
+    second = b[0] - a[0]
+    assert d[0] - c[0] == pytest.approx(1.05 * second, abs=3)
+
+    empty_rows = slice(len(late) // 2)
+    assert (late[empty_rows].mean(axis=(0, 2)) < straight[empty_rows].mean(axis=(0, 2)) - 0.005).sum() > 5
 
 
 def test_an_unknown_drum_is_left_out():

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, NOTE, GRID, SHADE = "#1b1b1b", "#2f6f9f", "#d8d8d8", "#f3f3f3"
+COLORS = (NOTE, "#c2552d", "#4d8f4a", "#8a5aa8", "#b58a1f", "#3f9c9c", "#b04a78", "#6b6b6b")
+"""Of instruments, in their order, over and over again."""
 DPI = 144
 OCTAVE_NAMES = ("C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B")
 BLACK_KEYS = (1, 3, 6, 8, 10)
@@ -25,20 +27,24 @@ DRUM_NAMES = ("kick", "snare", "closed hat", "open hat", "low tom", "mid tom", "
 """Of the nine classes of `drums.REDUCED`, in their order."""
 MAX_BEATS = 256
 """Beyond this many, beat lines would be a grey wall."""
+OFF_GRID = 0.02
+"""Sixteenths by which a hit is played early or late on purpose."""
 
 
 def drawing_picture(strokes: np.ndarray) -> bytes:
     """PNG of a drawing, stroke-3 [N, 3], on a white square page."""
     figure = _figure(4, 4)
     axes = figure.add_axes((0.02, 0.02, 0.96, 0.96))
-    _draw_strokes(axes, strokes, width=2.2)
+    many = max(1.0, len(to_lines(strokes)) / 20)  # a sheet of drawings: finer lines
+    _draw_strokes(axes, strokes, width=2.2 / many**0.5)
     return _png(figure)
 
 
 def tune_picture(notes: NoteSequence) -> bytes:
-    """PNG of a tune: a drum grid where all notes are drums, else a piano roll; seconds from left to right."""
+    """PNG of a tune: piano roll above drum grid, or the one that has notes; seconds from left to right."""
     seconds = _seconds(notes)
-    figure = _figure(float(np.clip(2.2 * seconds, 6, 24)), 3.2)
+    both = notes.notes["is_drum"].any() and not notes.notes["is_drum"].all()
+    figure = _figure(float(np.clip(2.2 * seconds, 6, 24)), 4.6 if both else 3.2)
     axes = figure.add_subplot()
     _draw_notes(axes, notes)
     axes.set_xlabel("seconds")
@@ -125,13 +131,22 @@ def _draw_strokes(axes: "Axes", strokes: np.ndarray, width: float) -> None:
 
 
 def _draw_notes(axes: "Axes", sequence: NoteSequence) -> None:
-    notes = sequence.notes
-    drums = len(notes) > 0 and bool(notes["is_drum"].all())
+    """A piano roll of what has a pitch, a drum grid of what is a drum, the one above the other."""
+    drums = sequence.notes["is_drum"]
     _draw_beats(axes, sequence)
-    if drums:
-        _draw_drum_grid(axes, sequence)
+    if drums.all() and len(drums):
+        low, ticks = -0.5, _draw_drum_grid(axes, sequence, range(len(REDUCED)), 0, 1)
+        high = len(REDUCED) - 0.5
     else:
-        _draw_piano_roll(axes, notes)
+        low, high, ticks = _draw_piano_roll(axes, sequence.notes[~drums])
+        rows = sorted(_classes(sequence.notes[drums]))
+        if rows:
+            height = max(1.0, (high - low) / 16)
+            bottom = low - height * (len(rows) + 0.2)
+            ticks = _draw_drum_grid(axes, sequence, rows, bottom + height / 2, height) | ticks
+            low = bottom
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.set_ylim(low, high)
     axes.set_xlim(0, _seconds(sequence))
     axes.tick_params(length=0)
     axes.set_axisbelow(True)
@@ -139,8 +154,16 @@ def _draw_notes(axes: "Axes", sequence: NoteSequence) -> None:
         spine.set_color(GRID)
 
 
-def _draw_piano_roll(axes: "Axes", notes: np.ndarray) -> None:
-    """A bar a note, at least an octave high; the rows of black keys shaded, louder notes darker."""
+def _shades(notes: np.ndarray, color: str) -> list[tuple[str, float]]:
+    """A colour for each note, paler if it is soft."""
+    return [(color, 0.25 + 0.75 * velocity / 127) for velocity in notes["velocity"].tolist()]
+
+
+def _draw_piano_roll(axes: "Axes", notes: np.ndarray) -> tuple[float, float, dict[float, str]]:
+    """A bar a note, a colour an instrument, rows of black keys shaded; at least an octave high.
+
+    Returns: the lowest and the highest y, and the names of some y.
+    """
     pitches = notes["pitch"] if len(notes) else np.array([60])
     middle = (int(pitches.min()) + int(pitches.max())) / 2
     low = min(int(pitches.min()) - 1, int(middle - 7))
@@ -148,29 +171,44 @@ def _draw_piano_roll(axes: "Axes", notes: np.ndarray) -> None:
     for pitch in range(low, high + 1):
         if pitch % 12 in BLACK_KEYS:
             axes.axhspan(pitch - 0.5, pitch + 0.5, color=SHADE, linewidth=0, zorder=0)
-    shades = [(NOTE, 0.45 + 0.55 * velocity / 127) for velocity in notes["velocity"].tolist()]
-    axes.barh(notes["pitch"], notes["end"] - notes["start"], left=notes["start"], height=0.84,
-              color=shades or NOTE, edgecolor="white", linewidth=0.6, zorder=3)  # fmt: skip
-    ticks = [
-        pitch for pitch in range(low, high + 1) if pitch % 12 in ((0,) if high - low > 24 else (0, 4, 7))
-    ]
-    axes.set_yticks(ticks, [f"{OCTAVE_NAMES[pitch % 12]}{pitch // 12 - 1}" for pitch in ticks])
-    axes.set_ylim(low - 0.5, high + 0.5)
+    for number, instrument in enumerate(np.unique(notes["instrument"]).tolist()):
+        part = notes[notes["instrument"] == instrument]
+        axes.barh(part["pitch"], part["end"] - part["start"], left=part["start"], height=0.84,
+                  color=_shades(part, COLORS[number % len(COLORS)]), edgecolor="white", linewidth=0.6,
+                  zorder=3)  # fmt: skip
+    named = (0,) if high - low > 24 else (0, 4, 7)
+    octaves = {p: f"{OCTAVE_NAMES[p % 12]}{p // 12 - 1}" for p in range(low, high + 1) if p % 12 in named}
+    return low - 0.5, high + 0.5, dict(octaves)
 
 
-def _draw_drum_grid(axes: "Axes", sequence: NoteSequence) -> None:
-    """A square a hit, a row a drum class; a pitch of no class counts with none and is left out."""
-    row_of = {pitch: row for row, pitches in enumerate(REDUCED) for pitch in pitches}
-    notes = sequence.notes[np.isin(sequence.notes["pitch"], list(row_of))]
-    rows = np.array([row_of[pitch] for pitch in notes["pitch"].tolist()], float)
-    width = 60 / _tempo(sequence) / 4
-    shades = [(NOTE, 0.45 + 0.55 * velocity / 127) for velocity in notes["velocity"].tolist()]
-    axes.barh(rows, np.full(len(notes), width * 0.9), left=notes["start"], height=0.76,
-              color=shades or NOTE, linewidth=0, zorder=3)  # fmt: skip
-    for row in range(1, len(REDUCED), 2):
-        axes.axhspan(row - 0.5, row + 0.5, color=SHADE, linewidth=0, zorder=0)
-    axes.set_yticks(range(len(DRUM_NAMES)), DRUM_NAMES)
-    axes.set_ylim(-0.5, len(REDUCED) - 0.5)
+def _classes(notes: np.ndarray) -> set[int]:
+    """Drum classes that are hit."""
+    return {row for row, pitches in enumerate(REDUCED) if np.isin(notes["pitch"], pitches).any()}
+
+
+def _draw_drum_grid(
+    axes: "Axes", sequence: NoteSequence, rows: Sequence[int], bottom: float, height: float
+) -> dict[float, str]:
+    """A box a hit, where it is played, paler if it is soft; a row for each of some drum classes, the lowest
+    at y = `bottom`. A pitch of no class is left out. Where hits leave the grid of sixteenths, it shows.
+
+    Returns: the y of each class and its name.
+    """
+    y_of = {pitch: bottom + y * height for y, row in enumerate(rows) for pitch in REDUCED[row]}
+    drums = sequence.notes[sequence.notes["is_drum"]]
+    notes = drums[np.isin(drums["pitch"], list(y_of))]
+    step = 60 / _tempo(sequence) / 4
+    y = np.array([y_of[pitch] for pitch in notes["pitch"].tolist()], float)
+    axes.barh(y, np.full(len(notes), step * 0.9), left=notes["start"], height=0.76 * height,
+              color=_shades(notes, NOTE) or NOTE, linewidth=0, zorder=3)  # fmt: skip
+    for row in range(1, len(rows), 2):
+        edge = bottom + (row - 0.5) * height
+        axes.axhspan(edge, edge + height, color=SHADE, linewidth=0, zorder=0)
+    steps = notes["start"] / step
+    if len(notes) and np.abs(steps - np.rint(steps)).max() > OFF_GRID and steps.max() < 4 * MAX_BEATS:
+        for index in range(int(_seconds(sequence) / step) + 1):
+            axes.axvline(index * step, color=GRID, linewidth=0.5, linestyle=":", zorder=2)
+    return {bottom + y * height: DRUM_NAMES[row] for y, row in enumerate(rows)}
 
 
 def _draw_beats(axes: "Axes", sequence: NoteSequence) -> None:

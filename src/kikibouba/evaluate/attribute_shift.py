@@ -32,6 +32,7 @@ def shift_figures(
     figures = {}
     for k, name in enumerate(names):
         change = np.stack([measured(mu + shift * vectors[k]) - before for shift in SHIFTS])
+        change = change.round(9)  # equal changes must have equal ranks
         asked = np.repeat(SHIFTS, len(mu))
         moved = [spearman(asked, change[..., j].ravel()) for j in range(len(names))]
         others = [abs(value) for j, value in enumerate(moved) if j != k]
