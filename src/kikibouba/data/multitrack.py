@@ -286,8 +286,8 @@ class MultitrackRepresentation:
             notes, steps = read_track(track[:, 0], self.vocabulary)
             notes["instrument"] = instrument
             parts.append(notes)
-            is_event = steps < self.steps_per_bar
-            told |= dict(zip(steps[is_event].tolist(), track[is_event, -1].tolist(), strict=True))
+            heard = (steps < self.steps_per_bar) & (track[:, -1] < self.num_chords)
+            told |= dict(zip(steps[heard].tolist(), track[heard, -1].tolist(), strict=True))
         notes = np.concatenate(parts)
         notes["start"] *= seconds
         notes["end"] *= seconds
