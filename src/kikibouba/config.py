@@ -24,7 +24,9 @@ FAMILIES = {
     "sketch_rnn": "kikibouba.models.sketch_rnn",
     "latent_translation": "kikibouba.bridges.latent_translation",
 }
-"""Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig; no torch) and `model.py` (build)."""
+"""Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig, perhaps check; no torch) and
+`model.py` (build).
+"""
 
 REPRESENTATIONS = {
     "melody": "kikibouba.data.melody:MelodyRepresentation",
@@ -111,10 +113,18 @@ def load_preset(name_or_file: str | Path, overrides: Mapping[str, str] | None = 
 
 
 def with_overrides(preset: Preset, overrides: Mapping[str, str]) -> Preset:
-    """The preset with `--set` applied: dotted field → text."""
+    """The preset with `--set` applied: dotted field → text.
+
+    Raises:
+        KikiboubaError: no such field, a value that is not allowed, or a model that cannot learn what the
+            representation holds.
+    """
     for dotted, text in overrides.items():
         section, _, name = dotted.partition(".")
         preset = _override(preset, {section: {name: _parse(text)}})
+    check = getattr(_family_config(preset.family), "check", None)
+    if check is not None:  # what a family demands of model and representation together
+        check(preset.model, preset.representation)
     return preset
 
 

@@ -8,6 +8,7 @@ import torch
 from kikibouba.config import load_preset, preset_from_dict, preset_to_dict
 from kikibouba.data.drums import DrumsRepresentation
 from kikibouba.data.melody import MelodyRepresentation
+from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch, LatentModel
 from kikibouba.models.music_vae.config import PRESETS, ModelConfig
 from kikibouba.models.music_vae.decoders import Draw
@@ -48,15 +49,36 @@ def generator(seed):
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
-        ("cat-mel_2bar_small", 4_423_770),
-        ("cat-mel_2bar_big", 134_571_098),
-        ("cat-drums_2bar_small", 4_636_672),
-        ("cat-drums_2bar_big", 137_582_080),
-    ],
-)
+PARAMETERS = {
+    "cat-mel_2bar_small": 4_423_770,
+    "cat-mel_2bar_big": 134_571_098,
+    "cat-mel_2bar_med_chords": 17_478_234,
+    "cat-drums_2bar_small": 4_636_672,
+    "cat-drums_2bar_big": 137_582_080,
+    "nade-drums_2bar_reduced": 13_819_273,
+    "nade-drums_2bar_full": 14_391_741,
+    "flat-trio_16bar": 251_279_028,
+    "hierdec-trio_16bar": 230_975_156,
+    "hier-trio_16bar": 122_529_460,
+    "flat-mel_16bar": 235_250_778,
+    "hierdec-mel_16bar": 176_061_530,
+    "hier-mel_16bar": 72_547_418,
+    "hier-multiperf_vel_1bar_med": 55_638_506,
+    "hier-multiperf_vel_1bar_big": 204_598_762,
+    "hier-multiperf_vel_1bar_med_chords": 56_140_266,
+    "hier-multiperf_vel_1bar_big_chords": 205_602_282,
+    "groovae_4bar": 4_085_019,
+    "groovae_2bar_humanize": 4_085_019,
+    "groovae_2bar_tap_fixed_velocity": 4_085_019,
+    "groovae_2bar_tap_fixed_velocity_note_dropout": 4_085_019,
+    "groovae_2bar_add_closed_hh": 4_085_019,
+    "groovae_2bar_hits_control_tfds": 4_131_099,
+    "hier-drums_4bar_small": 5_689_344,
+}
+"""Of the original's models: its 23 configurations, and one that a user of it wrote."""
+
+
+@pytest.mark.parametrize(("name", "count"), PARAMETERS.items())
 def test_parameter_counts_are_the_originals(name, count):
     preset = PRESETS[name]
     with torch.device("meta"):
@@ -76,6 +98,23 @@ def test_presets_survive_json_and_overrides():
         assert preset.name == name
         assert preset_from_dict(preset_to_dict(preset)) == preset
     assert load_preset("mel_2bar_small", {"model.z_size": "64"}).model.z_size == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "words"),
+    [
+        ("hier-drums_4bar_small", {"model.decoder_level_lengths": "[4, 8]"}, "multiply to 32.*64 steps"),
+        ("hier-drums_4bar_small", {"representation.bars": "2"}, "multiply to 64.*32 steps"),
+        ("hier-mel_16bar", {"model.encoder_level_lengths": "[256]"}, "one level"),
+        ("cat-mel_2bar_small", {"model.decoder": "groove"}, "cannot say melody.*categorical, split"),
+        ("groovae_4bar", {"model.decoder": "categorical"}, "cannot say groove examples; allowed: groove"),
+        ("hier-drums_4bar_small", {"model.free_bits_per_dimension": "0.1"}, "the other to 0"),
+        ("hier-drums_4bar_small", {"model.dropout_keep_prob": "0"}, "above 0 and at most 1"),
+    ],
+)
+def test_what_does_not_fit_together_is_told_when_the_preset_is_loaded(name, overrides, words):
+    with pytest.raises(KikiboubaError, match=words):
+        load_preset(name, overrides)
 
 
 def test_config_loads_no_torch():

@@ -195,7 +195,7 @@ class LSTMDecoder(InitialisedStack, Decoder):
             (what it said [T, B, K], state after the last step [B, state_size]).
         """
         steps = Steps(self.layers, self.first_states(z))
-        read = self._prepare(z, *steps.entry())
+        read = self._prepare(z, *self.layers[0].entry())
         shape = controls.shape[:2]
         noise = self.head.noise(shape, draw.temperature, draw.generator, z.device)
         label = self.start(len(z), z.device) if start is None else start

@@ -24,7 +24,6 @@ from kikibouba.data.layout import Layout, Part
 from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.music_vae.columns import Columns, dense
-from kikibouba.models.music_vae.config import ModelConfig, check
 from kikibouba.models.music_vae.decoders import Decoder, Draw, HierarchicalDecoder, LSTMDecoder, SplitDecoder
 from kikibouba.models.music_vae.encoders import (
     BidirectionalEncoder,
@@ -33,6 +32,7 @@ from kikibouba.models.music_vae.encoders import (
     HierarchicalEncoder,
 )
 from kikibouba.models.music_vae.heads import CategoricalHead, GrooveHead, Head, NadeHead
+from kikibouba.models.music_vae.hyperparameters import ModelConfig, check
 from kikibouba.models.music_vae.stack import NO_NOISE, Noise
 from kikibouba.nn import schedules
 

@@ -59,15 +59,19 @@ class StackLayer(LSTMLayer):
         self.input_width, self.residual = input_size, residual
         self.projection = glorot_linear(input_size, hidden_size) if projects else None
 
+    def entry(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias by which an input is multiplied first."""
+        if self.projection is None:
+            return self.input_weights()
+        return self.projection.weight.t(), self.projection.bias
+
     def run(
         self, read: Read, x: Tensor, h0: Tensor | None = None, c0: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """A whole sequence x [T, B, …] → (output [T, B, H], h [T, B, H], c_T [B, H])."""
-        if self.projection is None:
-            gates = read(x, self.w_x, self.run_time_bias())
-        else:
-            x = read(x, self.projection.weight.t(), self.projection.bias)
-            gates = self.gates(x)
+        gates = read(x, *self.entry())
+        if self.projection is not None:
+            x, gates = gates, self.gates(gates)
         h, c = lstm_sequence(gates, self.w_h, h0, c0)
         return (h + x if self.residual else h), h, c
 
@@ -120,15 +124,8 @@ class Steps:
             for k, layer in enumerate(layers)
         ]
 
-    def entry(self) -> tuple[Tensor, Tensor]:
-        """Weight and bias by which the input must be multiplied before it is given to a step."""
-        first = self.layers[0]
-        if first.projection is None:
-            return first.w_x, first.run_time_bias()
-        return first.projection.weight.t(), first.projection.bias
-
     def __call__(self, x: Tensor) -> Tensor:
-        """What `entry` made of the input [B, N] → output of the top layer [B, H]."""
+        """What the first layer's `entry` made of the input [B, N] → output of the top layer [B, H]."""
         for k, (layer, inputs, w_h) in enumerate(zip(self.layers, self.inputs, self.w_h, strict=True)):
             if layer.projection is not None and k > 0:
                 x = layer.projection(x)
