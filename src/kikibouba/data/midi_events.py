@@ -2,10 +2,10 @@
 
 A MIDI track is a chain: where an event starts is known only once the one before it has been read. What
 *can* be known of every byte at once is where the next event would start if one started here. So numpy
-answers that question for all positions, a short loop follows the chain, and numpy decodes the events that
-lie on it. This takes less than half the time of reading event by event in Python, and unlike a library that
-returns paired notes it keeps every event in the order of the file, which the pairing of notes depends on (see
-`midi_pairing.py`).
+answers that question for all positions, and for the eighth event ahead; a short loop follows the chain in
+strides of eight; and numpy decodes the events that lie on it. This takes a third of the time of reading event
+by event in Python, and unlike a library that returns paired notes it keeps every event in the order of the
+file, which the pairing of notes depends on (see `midi_pairing.py`).
 """
 
 import struct
@@ -23,7 +23,10 @@ TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, TRACK_NAME = 0x51, 0x58, 0x59, 0x03
 TEXT, LYRIC, MARKER = 0x01, 0x05, 0x06
 KEPT_META = (TEMPO, TIME_SIGNATURE, KEY_SIGNATURE, TRACK_NAME, TEXT, LYRIC, MARKER)
 
-_AFTER_STATUS = np.zeros(256, np.int32)
+STRIDE_BITS = 3
+"""A chain is followed in strides of 2 ** 3 events where none of them needs a closer look."""
+
+_AFTER_STATUS = np.zeros(256, np.uint8)
 """Bytes from the status byte to the next event, for channel events with two data bytes; 0: look closer."""
 _AFTER_STATUS[:0x80] = 2  # no status byte: the last one still runs, and this is the first of two data bytes
 _AFTER_STATUS[0x80:0xC0] = 3
@@ -82,11 +85,19 @@ def decode(data: bytes) -> tuple[Header, Events]:
     header, position = _read_header(data)
     octets = np.frombuffer(data + b"\xff" * 8, np.uint8)  # meta events stop every chain
     delta_length, following = _speculate(octets)
-    chain: list[int] = []
-    first: list[int] = []
-    while len(first) < header.tracks:
+    tracks = _find_tracks(data, header, position)
+    following[[end for _, end in tracks]] = 0  # stops the chains
+    starts = _follow(data, following, tracks)
+    first = np.searchsorted(starts, [start for start, _ in tracks])
+    return header, _gather(data, octets, delta_length[starts], starts, first)
+
+
+def _find_tracks(data: bytes, header: Header, position: int) -> list[tuple[int, int]]:
+    """Where the events of each track start and end, from the first chunk on, which begins at `position`."""
+    tracks: list[tuple[int, int]] = []
+    while len(tracks) < header.tracks:
         if position + 8 > len(data):
-            raise KikiboubaError(f"the header announces {header.tracks} tracks, the file has {len(first)}")
+            raise KikiboubaError(f"the header announces {header.tracks} tracks, the file has {len(tracks)}")
         kind, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "big")
         start, position = position + 8, position + 8 + size
         if position > len(data):
@@ -95,10 +106,8 @@ def decode(data: bytes) -> tuple[Header, Events]:
                 f"chunk {kind!r} at byte {start - 8} lacks {missing} of its {size} bytes: the file is damaged"
             )
         if kind == b"MTrk":
-            first.append(len(chain))
-            following[position] = 0  # stops the chain at the end of the track
-            _follow(data, following.data, start, position, chain)
-    return header, _gather(data, octets, delta_length, chain, first)
+            tracks.append((start, position))
+    return tracks
 
 
 def _read_header(data: bytes) -> tuple[Header, int]:
@@ -128,36 +137,66 @@ def _read_header(data: bytes) -> tuple[Header, int]:
 def _speculate(octets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For every byte, as if an event started there: the bytes of its delta time; where the next event starts.
 
-    The second is 0 where numpy alone cannot tell: at meta, system and one-data-byte events.
+    The second is 0 where numpy alone cannot tell: at meta, system and one-data-byte events. The last eight
+    octets must be 0xff.
     """
-    more = octets >= 0x80
-    length = np.ones(len(octets), np.int32)
+    more = (octets >= 0x80).view(np.uint8)
+    length = np.ones(len(octets), np.uint8)
     run = more.copy()
     # a delta time has at most four bytes, of which all but the last have the high bit
     for shift in (1, 2, 3):
         length += run
         run[:-shift] &= more[shift:]
-        run[-shift:] = False
-    status_at = np.minimum(np.arange(len(octets), dtype=np.int32) + length, len(octets) - 1)
-    after = _AFTER_STATUS[octets][status_at]
-    return length, np.where(after > 0, status_at + after, 0)
+    length[-4:] = 0  # within the array
+    status_at = np.arange(len(octets), dtype=np.int32) + length
+    after = _AFTER_STATUS[octets].take(status_at)
+    return length, (status_at + after) * (after > 0)
 
 
-def _follow(data: bytes, following: memoryview, start: int, end: int, chain: list[int]) -> None:
-    """Append to `chain` where each event of the track in data[start:end] starts."""
-    before = len(chain)
+def _follow(data: bytes, following: np.ndarray, tracks: list[tuple[int, int]]) -> np.ndarray:
+    """Where each event of the tracks starts, [N] in ascending order."""
+    ahead = following.copy()
+    ahead[0] = 0  # no event starts there: the end of every chain
+    for _ in range(STRIDE_BITS):
+        ahead = ahead.take(ahead)
+    single: list[int] = []
+    strides: list[int] = []
+    for start, end in tracks:
+        _follow_track(data, following.data, ahead.data, start, end, single, strides)
+    found = np.zeros(len(following), bool)
+    found[single] = True
+    at = np.array(strides, np.int32)
+    for _ in range(2**STRIDE_BITS):
+        found[at] = True
+        at = following[at]
+    return np.flatnonzero(found)
+
+
+def _follow_track(
+    data: bytes,
+    following: memoryview,
+    ahead: memoryview,
+    start: int,
+    end: int,
+    single: list[int],
+    strides: list[int],
+) -> None:
+    """Append where the events of data[start:end] start: to `strides` if the next eight can be passed over."""
     position, one_data_byte = start, False
     while position < end:
         if not one_data_byte:
+            while after := ahead[position]:
+                strides.append(position)
+                position = after
             while after := following[position]:
-                chain.append(position)
+                single.append(position)
                 position = after
         if position >= end:
             break
-        chain.append(position)
+        single.append(position)
         position, one_data_byte = _step(data, position, one_data_byte)
-    if position != end or len(chain) == before:
-        what = "is empty" if len(chain) == before else "ends inside an event"
+    if position != end or end == start:
+        what = "is empty" if end == start else "ends inside an event"
         raise KikiboubaError(f"the track at byte {start - 8} {what}: the file is truncated or damaged")
 
 
@@ -190,14 +229,15 @@ def _variable_length(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _gather(
-    data: bytes, octets: np.ndarray, delta_length: np.ndarray, chain: list[int], first: list[int]
+    data: bytes, octets: np.ndarray, length: np.ndarray, start: np.ndarray, first: np.ndarray
 ) -> Events:
-    """Decode the events that start at the positions in `chain`; at the indices in `first` tracks begin."""
-    start = np.array(chain, np.int32)
-    track = np.zeros(len(chain), np.int32)
+    """Decode the events that start at the bytes `start` with delta times of `length` bytes.
+
+    At the indices in `first` tracks begin.
+    """
+    track = np.zeros(len(start), np.int32)
     track[first[1:]] = 1
     track = np.cumsum(track, dtype=np.int32)
-    length = delta_length[start]
     delta = _deltas(octets, start, length)
     tick = np.cumsum(delta)
     tick -= (tick - delta)[first][track]
