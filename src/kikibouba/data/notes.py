@@ -226,6 +226,8 @@ def chords_within(
 
 def _pedals_within(pedals: np.ndarray, start: float, end: float) -> np.ndarray:
     """The pedal changes of (start, end), moved to 0, after those that hold at the start."""
+    if not len(pedals):
+        return pedals
     first, last = np.searchsorted(pedals[:, 0], start, "right"), np.searchsorted(pedals[:, 0], end, "left")
     _, latest = np.unique(pedals[:first, 1][::-1], return_index=True)
     inside = pedals[np.concatenate([np.sort(first - 1 - latest), np.arange(first, max(first, last))])]
