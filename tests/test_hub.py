@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -69,6 +70,16 @@ def test_half_precision_on_disk_is_single_in_memory(weights):
     model = hub.load("mel_2bar")
     assert {p.dtype for p in model.module.parameters()} == {torch.float32}
     assert not model.module.training
+
+
+def test_half_precision_in_memory_on_request(weights):
+    half, exact = (hub.load_model("mel_2bar", precision=precision) for precision in ("fp16", "fp32"))
+    assert {p.dtype for name, p in half.module.named_parameters() if ".w_" in name} == {torch.float16}
+    labels = [np.arange(32) % 90]
+    np.testing.assert_allclose(half.encode(labels).mu, exact.encode(labels).mu, atol=1e-3)
+    assert half.sample(2, seed=1)[0].notes is not None
+    with pytest.raises(KikiboubaError, match="fp16"):
+        hub.load("sketch", precision="fp16")
 
 
 def test_a_bundled_name_wins_over_a_folder(weights, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ but `load` imports torch.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from kikibouba.config import (
     REPRESENTATIONS,
@@ -25,11 +25,20 @@ if TYPE_CHECKING:
     from kikibouba.inputs import Source
     from kikibouba.translator import Translator
 
+Precision = Literal["fp32", "fp16"]
+
 WEIGHTS = Path(__file__).parent / "weights"
 """One folder for each bundled model. A translator's is named after its two bases, e.g. `sketch-mel_2bar`."""
 
 BASES = {"melody": "mel_2bar", "drums": "drums_2bar", "sketch": "sketch"}
 """Kind → the bundled model that is used where none is named."""
+
+PRESETS = BASES | {
+    "groove": "groovae_2bar_humanize",
+    "trio": "hierdec-trio_16bar",
+    "multitrack": "hier-multiperf_vel_1bar_med",
+}
+"""Kind → the preset whose examples `prepare` makes; of a kind that is not named here, the first there is."""
 
 
 def bundled() -> list[str]:
@@ -99,18 +108,33 @@ def _kinds(translator: str) -> list[str]:
     return [kind_of_model(domain, near=folder) for domain in read_preset(translator).model.domains]
 
 
-def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
-    """A model, or a translator with its bases, ready to use: weights in fp32, whatever they are on disk.
+def load(name_or_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> "Model | Translator":
+    """A model, or a translator with its bases, ready to use.
 
     Args:
         name_or_dir: bundled name (`kikibouba models` lists them), a folder that `train` wrote, or a
             checkpoint of the original programs (see `importing`).
         device: "cpu", "cuda", "cuda:1", "mps".
+        precision: of the weights, whatever they are on disk. With "fp16" those of MusicVAE's LSTMs take half
+            the memory and a large model says a single example about twice as fast; see docs/music_vae.md.
 
     Raises:
         KikiboubaError: unknown name (says the nearest), damaged folder, a translator whose base was
-            trained again.
+            trained again, fp16 for another model than MusicVAE.
     """
+    found = _load(name_or_dir, device)
+    if precision == "fp16":
+        from kikibouba.generate import Model
+        from kikibouba.nn.lstm import halve_weights
+
+        models = [found] if isinstance(found, Model) else found.bases.values()
+        if not sum(halve_weights(model.module) for model in models):
+            raise KikiboubaError(f"{name_or_dir} has no weights for precision fp16, which is for MusicVAE")
+    return found
+
+
+def _load(name_or_dir: str | Path, device: str) -> "Model | Translator":
+    """`load` in fp32."""
     from kikibouba.bridges.attribute_vectors import FILE_NAME
     from kikibouba.bridges.fitted_prior import load_prior
     from kikibouba.bridges.posterior_batches import check_base
@@ -132,7 +156,7 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
         return Model(preset, module, folder.name, device, prior, vectors if vectors.is_file() else None)
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:
-        base = load(locate(domain, near=folder), device)
+        base = _load(locate(domain, near=folder), device)
         if not isinstance(base, Model):
             raise KikiboubaError(f"{folder} names {domain} as a base, which is a translator itself")
         check_base(preset.model, domain, base.module)
@@ -140,11 +164,11 @@ def load(name_or_dir: str | Path, device: str = "cpu") -> "Model | Translator":
     return Translator(preset, module, bases, folder.name, device)
 
 
-def load_model(name_or_dir: str | Path, device: str = "cpu") -> "Model":
+def load_model(name_or_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> "Model":
     """`load`, where a model of one kind of content is wanted."""
     from kikibouba.generate import Model
 
-    if not isinstance(found := load(name_or_dir, device), Model):
+    if not isinstance(found := load(name_or_dir, device, precision), Model):
         raise KikiboubaError(f"{name_or_dir} is a translator; a model is wanted here{_known('model')}")
     return found
 
@@ -185,15 +209,11 @@ def model_for(dataset: str | Path) -> str:
 
 
 def preset_for(kind: str) -> str:
-    """Name of the preset that a kind stands for: the bundled model's, or the first there is; if the word is
-    no kind, the word itself.
-    """
-    of_kind = [name for name, preset in all_presets().items() if _kind_of_preset(preset) == kind]
-    return BASES.get(kind) or next(iter(of_kind), kind)
-
-
-def _kind_of_preset(preset: Preset) -> str | None:
-    return getattr(preset.representation, "kind", None)
+    """Name of the preset that a kind stands for; if the word is no kind, the word itself."""
+    if kind in PRESETS or kind not in REPRESENTATIONS:
+        return PRESETS.get(kind, kind)
+    kinds = {name: getattr(preset.representation, "kind", None) for name, preset in all_presets().items()}
+    return next((name for name, found in kinds.items() if found == kind), kind)
 
 
 def representation_for(kind_or_preset: str, overrides: Mapping[str, str] | None = None) -> "Representation":

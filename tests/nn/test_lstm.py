@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kikibouba.nn.factor import Factor
-from kikibouba.nn.lstm import LSTMLayer, lstm_sequence, lstm_step
+from kikibouba.nn.lstm import LSTMLayer, halve_weights, lstm_sequence, lstm_step
 
 
 def random_inputs(steps=5, batch=3, width=4, dtype=torch.float64):
@@ -106,3 +106,19 @@ def test_layer_starts_as_the_original_does():
     bias = layer.run_time_bias().view(4, 64)
     assert (bias[1] == 1).all()
     assert not bias[[0, 2, 3]].any()
+
+
+def test_halved_weights_run_like_the_rounded_ones():
+    layer = LSTMLayer(6, 8)
+    with torch.no_grad():
+        for w in (layer.w_x, layer.w_h):
+            w.copy_(w.half().float())
+    x, h, c = torch.randn(3, 2, 6), torch.randn(2, 8), torch.randn(2, 8)
+    expected = lstm_sequence(layer.gates(x), layer.w_h, h, c)
+    assert halve_weights(layer) == 1
+    assert layer.w_h.dtype == layer.w_x.dtype == torch.float16
+    torch.testing.assert_close(lstm_sequence(layer.gates(x), layer.w_h, h, c), expected)
+    with torch.no_grad():
+        step, _ = lstm_step(layer.gates(x[0, :1]), Factor(layer.w_h, 1), h[:1], c[:1])
+    assert step.dtype == torch.float32
+    assert (step - expected[0][0, :1]).norm() < 1e-3 * step.norm()
