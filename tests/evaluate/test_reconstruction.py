@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from kikibouba.data.drums import DrumsRepresentation
 from kikibouba.data.groove import GrooveRepresentation
-from kikibouba.data.layout import Layout, one_hot
 from kikibouba.data.melody import MelodyRepresentation
 from kikibouba.data.sketch import SketchRepresentation
+from kikibouba.data.trio import TrioRepresentation
 from kikibouba.evaluate.decoding import Base
-from kikibouba.evaluate.reconstruction import evaluate_model, greedy_accuracy, losses, sketch_losses
+from kikibouba.evaluate.reconstruction import evaluate_model, free_running, losses, sketch_losses
 from kikibouba.models.base import Normal
 from kikibouba.models.music_vae import config as music_config
 from kikibouba.models.music_vae import model as music_model
@@ -32,6 +33,10 @@ def sketch_base(pad_loss: str = "end_row") -> Base:
         z_size=4, enc_rnn_size=8, dec_rnn_size=8, num_mixture=2, max_length=20, pad_loss=pad_loss
     )
     return Base(sketch_model.build(config).eval(), SketchRepresentation(max_length=20))
+
+
+HOW = ("greedy", "free-running", "teacher-forced")
+MELODY = MelodyRepresentation(bars=1)
 
 
 class Examples(list):
@@ -58,6 +63,23 @@ def grooves(count: int) -> Examples:
     return Examples(np.concatenate([hits, hits * velocities, hits * offsets], axis=-1).astype(np.float32))
 
 
+def music_base(representation: object, **fields: object) -> Base:
+    torch.manual_seed(0)
+    config = music_config.ModelConfig(enc_rnn_size=(8,), dec_rnn_size=(8,), **({"z_size": 4} | fields))
+    return Base(music_model.build(config, representation).eval(), representation)
+
+
+def labels(representation: object, count: int) -> Examples:
+    """Random examples of what the outputs of a layout may be, told nothing."""
+    rng, layout = np.random.default_rng(0), representation.layout
+    columns = []
+    for part in layout.outputs:
+        depth, width = (2 if part.table is None else len(part.table)), part.stop - part.start
+        columns.append(rng.integers(0, depth, size=(count, representation.steps, width)))
+    columns += [np.zeros((count, representation.steps, p.stop - p.start), int) for p in layout.controls]
+    return Examples(np.concatenate(columns, axis=-1).squeeze().astype(np.uint16))
+
+
 def melodies(count: int) -> Examples:
     rng = np.random.default_rng(0)
     return Examples(rng.integers(0, 90, size=(count, 32)).astype(np.uint8))
@@ -74,22 +96,18 @@ def drawings(count: int) -> Examples:
     return found
 
 
-def test_greedy_accuracy_is_one_on_what_the_model_says_itself() -> None:
+def test_a_model_is_right_about_what_it_says_itself() -> None:
     base = melody_base()
     constant = base.decode(np.zeros((1, 4), np.float32))
     base.module.decoder.initial_state.weight.data.zero_()  # z no longer matters: it always says the same
     base.module.decoder.layers[0].w_x.data[90:] = 0
-    layout, own = base.representation.layout, base.decode(np.zeros((3, 4), np.float32))
-    assert greedy_accuracy(layout, base.rebuild(own), own) == 1.0
+    own = base.decode(np.zeros((3, 4), np.float32))
+    assert free_running(base, own, base.rebuild(own))["greedy accuracy"] == 1.0
     other = [np.where(constant[0] == 5, 6, 5).astype(np.uint8)]
-    assert greedy_accuracy(layout, base.rebuild(other), other) < 1.0
-
-
-def test_padding_controls_and_missing_steps_do_not_count_as_right() -> None:
-    layout = Layout((one_hot(0, 4),), (one_hot(0, 4),), (one_hot(1, 3),), padding=9)
-    true = np.array([[1, 0], [2, 0], [3, 1], [9, 1]])
-    assert greedy_accuracy(layout, [np.array([[1, 2], [2, 2], [0, 1], [9, 1]])], [true]) == 2 / 3
-    assert greedy_accuracy(layout, [true[:1]], [true]) == 1 / 3
+    found = free_running(base, other, base.rebuild(other))
+    assert found["greedy accuracy"] < 1.0
+    assert found == free_running(base, other, base.rebuild(other))
+    assert found["free-running accuracy"] != free_running(base, own, own)["free-running accuracy"]
 
 
 def test_losses_are_means_over_examples_whatever_the_batches() -> None:
@@ -133,6 +151,55 @@ def test_every_kind_gets_its_figures_and_its_attributes(base: Base, examples: Ex
     assert expected[base.representation.kind] in figures
 
 
+TRIO = TrioRepresentation(bars=1, chords="triad")
+BITS = DrumsRepresentation(bars=1, roll_output=True)
+
+
+@pytest.mark.parametrize(
+    ("base", "expected"),
+    [
+        (
+            music_base(TRIO, decoder="split"),
+            [f"{how} accuracy{part}" for how in HOW for part in ("", ", melody", ", bass", ", drums")],
+        ),
+        (
+            music_base(BITS, decoder="nade"),
+            [f"{how} {what}" for how in HOW for what in ("accuracy", "precision", "recall")],
+        ),
+        (
+            music_base(DrumsRepresentation(bars=1, pitch_classes="full"), decoder="nade"),
+            [f"{how} {what}" for how in HOW for what in ("accuracy", "precision", "recall")],
+        ),
+        (music_base(MelodyRepresentation(bars=1, chords="triad")), [f"{how} accuracy" for how in HOW]),
+    ],
+)
+def test_figures_follow_from_what_is_said(base: Base, expected: list[str]) -> None:
+    figures = evaluate_model(base, labels(base.representation, 20))
+    assert set(expected) | {"reconstruction nats", "KL bits", "examples"} == {
+        name for name in figures if not name.endswith(" kept")
+    }
+    assert all(np.isfinite(value) for value in figures.values())
+
+
+def test_a_language_model_rebuilds_nothing() -> None:
+    figures = evaluate_model(music_base(MelodyRepresentation(bars=1), z_size=0), labels(MELODY, 20))
+    assert set(figures) == {"examples", "reconstruction nats", "KL bits", "teacher-forced accuracy"}
+
+
+class Foreign(torch.nn.Linear):
+    """A model of some other family, whose representation has no layout."""
+
+    z_size = 0
+
+    def loss(self, batch: object, step: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return {"loss": torch.tensor(2.0), "charm": torch.tensor(0.5)}
+
+
+def test_an_unknown_model_is_measured_by_its_own_terms() -> None:
+    base = Base(Foreign(1, 1), SketchRepresentation())
+    assert evaluate_model(base, drawings(5)) == {"examples": 5, "loss": 2.0, "charm": 0.5}
+
+
 class Echo(torch.nn.Linear):
     """A model that says the hits it is told."""
 
@@ -140,7 +207,7 @@ class Echo(torch.nn.Linear):
         return Normal(torch.zeros(len(x), 4), torch.ones(len(x), 4))
 
     def decode(
-        self, z: torch.Tensor, temperature: float, controls: torch.Tensor
+        self, z: torch.Tensor, temperature: float, generator: torch.Generator, controls: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         said = torch.nn.functional.pad(controls, (0, 18))
         return torch.cat([said, controls], -1), torch.full((len(z),), 32)

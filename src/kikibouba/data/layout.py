@@ -27,6 +27,8 @@ class Part:
     """float32 [D, W]: row d is what label d stands for. None: the columns are numbers, seen as they are."""
     adds_none: bool = False
     """For numbers: one more feature follows, 1 where all the others are 0."""
+    name: str = ""
+    """What it is called where there are several: "bass"."""
 
     @property
     def width(self) -> int:
@@ -54,6 +56,6 @@ class Layout:
     """The label in the first column that ends an example (or a track), or None."""
 
 
-def one_hot(column: int, depth: int) -> Part:
+def one_hot(column: int, depth: int, name: str = "") -> Part:
     """A column of labels 0 … depth - 1, each seen as a one-hot vector."""
-    return Part(column, column + 1, np.eye(depth, dtype=np.float32))
+    return Part(column, column + 1, np.eye(depth, dtype=np.float32), name=name)

@@ -129,12 +129,19 @@ class TrioRepresentation:
     @property
     def layout(self) -> Layout:
         """Three columns of labels, read and said as one-hot vectors, and those of chord and key."""
-        parts = tuple(one_hot(column, depth) for column, depth in enumerate(self.depths))
+        parts = tuple(
+            one_hot(column, depth, name)
+            for column, (depth, name) in enumerate(zip(self.depths, PARTS, strict=True))
+        )
         return Layout(inputs=parts, outputs=parts, controls=self.melody.controls.parts(len(parts)))
 
     def read(self, path: Path) -> list[NoteSequence]:
         """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
         return [read_midi(path)]
+
+    def named(self, item: NoteSequence) -> NoteSequence:
+        """The piece with the chords and keys that its examples are told, guessed where it names none."""
+        return self.melody.controls.named(item, lambda piece: piece)
 
     def warnings(self, item: NoteSequence) -> list[str]:
         """What looks wrong about a piece's meter and beat, one line each."""
@@ -189,8 +196,8 @@ class TrioRepresentation:
         if missing := [name for i, name in enumerate(PARTS) if i not in part_of.values()]:
             raise KikiboubaError(
                 f"it has no {' and no '.join(missing)}: a trio needs a melody (programs "
-                f"{_span(self.melody_programs)}), a bass ({_span(self.bass_programs)}) and drums (channel 10); "
-                "other programs may be named in melody_programs and bass_programs"
+                f"{_span(self.melody_programs)}), a bass ({_span(self.bass_programs)}) and drums (channel "
+                "10); name other programs in melody_programs and bass_programs"
             )
         return part_of
 
@@ -242,7 +249,7 @@ class TrioRepresentation:
         if longest < self.bars:
             raise KikiboubaError(
                 f"its melody, bass and drums play together for {longest} of the {self.bars} bars needed "
-                f"(a bar counts if each plays no more than {gap} bar(s) away); fewer bars or a larger gap_bars "
+                f"(a bar counts if each plays at most {gap} bar(s) away); fewer bars or a larger gap_bars "
                 "may keep it"
             )
         if self.max_windows is None and sum(len(group.first_bars) for group in groups) > MAX_WINDOWS:

@@ -39,11 +39,14 @@ class Base(NamedTuple):
         return arrays
 
     @torch.no_grad()
-    def rebuild(self, arrays: Sequence[np.ndarray], batch_size: int = 256) -> list[np.ndarray]:
-        """Examples → the means of their posteriors → examples, decoded greedily.
+    def rebuild(
+        self, arrays: Sequence[np.ndarray], temperature: float = 0.0, seed: int = 0, batch_size: int = 256
+    ) -> list[np.ndarray]:
+        """Examples → the means of their posteriors → examples, decoded at a temperature, 0 being greedily.
 
         Where a model is told something at each step (chords, keys, hits), it is told that of each example.
         """
+        generator = torch.Generator(self.device).manual_seed(seed)
         rebuilt: list[np.ndarray] = []
         layout: Layout | None = getattr(self.representation, "layout", None)
         controls = layout.controls if layout else ()
@@ -51,9 +54,9 @@ class Base(NamedTuple):
             mu = self.module.eval().encode(*batch).mu
             if controls:
                 told = torch.cat([batch.x[..., part.start : part.stop] for part in controls], -1)
-                x, lengths = self.module.decode(mu, temperature=0.0, controls=told)
+                x, lengths = self.module.decode(mu, temperature, generator, told)
             else:
-                x, lengths = self.module.decode(mu, temperature=0.0)
+                x, lengths = self.module.decode(mu, temperature, generator)
             rebuilt += self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
         return rebuilt
 

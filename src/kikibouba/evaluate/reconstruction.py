@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from kikibouba.data.layout import Layout
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.groove import groove_figures
 from kikibouba.evaluate.rank_correlation import spearman
+from kikibouba.evaluate.steps import step_figures
+from kikibouba.models.sketch_rnn.model import SketchRNN
 
 
 @torch.no_grad()
@@ -26,19 +28,6 @@ def losses(base: Base, arrays: Sequence[np.ndarray], seed: int = 0) -> dict[str,
         for name, value in model.loss(batch, 10**9, generator).items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(batch.lengths)
     return {name: value / len(arrays) for name, value in sums.items()}
-
-
-def greedy_accuracy(layout: Layout, rebuilt: Sequence[np.ndarray], arrays: Sequence[np.ndarray]) -> float:
-    """Share of steps all of whose labels (or bits) are right in what `Base.rebuild` made of examples."""
-    outputs = [column for part in layout.outputs for column in range(part.start, part.stop)]
-    right = steps = 0
-    for said, true in zip(rebuilt, arrays, strict=True):
-        said, true = (a.reshape(len(a), -1) for a in (said, true))
-        real = true[:, 0] != layout.padding
-        both = min(len(said), len(true))
-        right += int(((said[:both] == true[:both])[:, outputs].all(-1) & real[:both]).sum())
-        steps += int(real.sum())
-    return right / steps
 
 
 def sketch_losses(base: Base, arrays: Sequence[np.ndarray], seed: int = 0) -> dict[str, float]:
@@ -71,6 +60,51 @@ def attributes_kept(
     return {f"{name} kept": spearman(before[name], after[name]) for name in before}
 
 
+def free_running(
+    base: Base, arrays: Sequence[np.ndarray], rebuilt: Sequence[np.ndarray], seed: int = 0
+) -> dict[str, float]:
+    """How right a model of music is that hears only itself, from mu on: nothing for others.
+
+    Args:
+        rebuilt: the examples as it says them where it takes what is likeliest.
+
+    Returns: for grooves `groove_figures`. For others "greedy …" of these, and "free-running …" of what it
+        draws at temperature 1, as the paper measures; see `evaluate.steps`.
+    """
+    layout: Layout | None = getattr(base.representation, "layout", None)
+    if layout is None:
+        return {}
+    if getattr(base.module.config, "decoder", None) == "groove":
+        return groove_figures(rebuilt, arrays)
+    figures = {}
+    for word, said in (("greedy", rebuilt), ("free-running", base.rebuild(arrays, 1.0, seed))):
+        figures |= {f"{word} {name}": value for name, value in step_figures(layout, said, arrays).items()}
+    return figures
+
+
+def teacher_forced(layout: Layout, terms: Mapping[str, float]) -> dict[str, float]:
+    """The terms of a loss that say how good a model is, which hears the truth up to each step."""
+    figures = {"reconstruction nats": terms["r_loss"], "KL bits": terms["kl_bits"]}
+    names = {f"accuracy_output_{k}": f"accuracy, {part.name or k}" for k, part in enumerate(layout.outputs)}
+    for name, value in terms.items():
+        if name not in NO_MEASURES:
+            figures[f"teacher-forced {names.get(name, name.replace('_', ' '))}"] = value
+    return figures
+
+
+NO_MEASURES = ("loss", "r_loss", "kl_loss", "kl_bits", "beta", "sampling_probability")
+"""Terms of a loss with a figure of their own, or that measure nothing."""
+
+
+def loss_figures(base: Base, arrays: Sequence[np.ndarray], seed: int = 0) -> dict[str, float]:
+    """What the loss says: `sketch_losses`, `teacher_forced` for music, every term of any other model's."""
+    if isinstance(base.module, SketchRNN):
+        return sketch_losses(base, arrays, seed)
+    terms = losses(base, arrays, seed)
+    layout: Layout | None = getattr(base.representation, "layout", None)
+    return terms if layout is None else teacher_forced(layout, terms)
+
+
 def evaluate_model(
     base: Base, dataset: Any, split: str = "test", limit: int | None = 2_000, seed: int = 0
 ) -> dict[str, float]:
@@ -82,27 +116,17 @@ def evaluate_model(
         split: which of its splits.
         limit: examples to measure, chosen at random but always the same for a seed. None = all.
 
-    Returns: for music `greedy accuracy` (for grooves, `groove_figures`), `teacher-forced accuracy` and
-        losses; for sketches R, KL (see `sketch_losses`); for all, the rank correlation of attributes that
-        survives reconstruction.
+    Returns: for music `greedy accuracy`, `free-running accuracy` (for grooves, `groove_figures`),
+        `teacher-forced accuracy`, losses, and whatever else the model's loss tells; for sketches R, KL (see
+        `sketch_losses`); for all with a z, the rank correlation of attributes that survives reconstruction.
     """
     examples = dataset.split(split)
     order = np.random.default_rng(seed).permutation(len(examples))[:limit]
     order = order[np.argsort(examples.lengths[order], kind="stable")]  # so batches hold little padding
     arrays = [examples[i] for i in order.tolist()]
-    rebuilt, kind = base.rebuild(arrays), base.representation.kind
-    if kind == "sketch":
-        figures = sketch_losses(base, arrays, seed)
-    else:
-        found = losses(base, arrays, seed)
-        if kind == "groove":
-            figures = groove_figures(rebuilt, arrays)
-        else:
-            figures = {"greedy accuracy": greedy_accuracy(base.representation.layout, rebuilt, arrays)}
-        figures |= {
-            "teacher-forced accuracy": found["accuracy"],
-            "reconstruction nats": found["r_loss"],
-            "KL bits": found["kl_bits"],
-        }
-    kept = attributes_kept(base.representation, rebuilt, arrays)
-    return {"examples": float(len(arrays)), **figures, **kept}
+    figures = {"examples": float(len(arrays))}
+    if not base.module.z_size:
+        return figures | loss_figures(base, arrays, seed)
+    rebuilt = base.rebuild(arrays)
+    figures |= free_running(base, arrays, rebuilt, seed) | loss_figures(base, arrays, seed)
+    return figures | attributes_kept(base.representation, rebuilt, arrays)
