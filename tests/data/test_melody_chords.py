@@ -257,6 +257,20 @@ def test_transposing_a_sequence_moves_its_chords() -> None:
     assert transpose(named((0, "C7/E"), (4, "N.C.")), -1).chords == ((0.0, "B7/Eb"), (0.5, "N.C."))
 
 
+def test_a_part_of_a_named_piece_is_told_what_the_whole_is() -> None:
+    chords = [(p + 5 * (bar % 2), 16 * bar, 16 * bar + 16, 1) for bar in range(6) for p in (60, 64, 67)]
+    melody = [(72 + i % 3, 4 * i, 4 * i + 4, 0) for i in range(24)]
+    music = replace(tune(*melody, *chords), tempos=np.array([[0.0, 120.0], [4.0, 100.0]]))
+    named_music = BOTH.named(music)
+    assert np.array_equal(BOTH.windows(named_music), BOTH.windows(music))
+    alone = replace(named_music, notes=named_music.notes[named_music.notes["instrument"] == 0])
+    assert {row[0, 1] for row in BOTH.windows(alone)} == {C, F}
+    assert TOLD.named(music).key_signatures.tolist() == []
+    assert MelodyRepresentation().named(music) is music
+    waltz = replace(music, time_signatures=np.array([[0.0, 5, 4]]))
+    assert BOTH.named(waltz).chords == ()
+
+
 def test_controls_are_columns_in_order() -> None:
     assert ChordControls("none", False, 4).num_columns == 0
     assert [part.width for part in ChordControls("majmin", True, 4).parts(3)] == [25, 12]

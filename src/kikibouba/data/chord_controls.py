@@ -10,7 +10,9 @@ already. Where a piece has no chord symbols, chords and keys are both guessed fr
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -27,7 +29,7 @@ from kikibouba.data.chords import (
     transpose_classes,
 )
 from kikibouba.data.layout import Part, one_hot
-from kikibouba.data.notes import DEFAULT_QPM, NoteSequence
+from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, pieces_with_starts
 from kikibouba.errors import KikiboubaError
 
 ChordVocabulary = Literal["none", "triad", "majmin", "pitches"]
@@ -75,19 +77,46 @@ class ChordControls:
         Raises:
             KikiboubaError: two chords on a step, or nothing from which to guess.
         """
-        guessed = piece
-        if (self.has_chords and not piece.chords) or (self.key and not len(piece.key_signatures)):
-            guessed = infer_chords(piece, self.steps_per_quarter)
+        named = self._named_piece(piece)
         qpm = float(piece.tempos[0, 1]) if len(piece.tempos) else DEFAULT_QPM
         steps_per_second = self.steps_per_quarter * qpm / 60.0
         columns, symbols = [], ()
         if self.has_chords:
-            chords = piece.chords or guessed.chords
-            index, symbols = symbols_by_step(chords, steps_per_second, num_steps)
+            index, symbols = symbols_by_step(named.chords, steps_per_second, num_steps)
             columns.append(index)
         if self.key:
-            columns.append(keys_by_step(guessed.key_signatures, steps_per_second, num_steps))
+            columns.append(keys_by_step(named.key_signatures, steps_per_second, num_steps))
         return np.stack(columns, axis=1).astype(np.uint16), symbols
+
+    def _named_piece(self, piece: NoteSequence) -> NoteSequence:
+        """A piece of one tempo and meter with the chords and keys that are told, guessed where necessary."""
+        lacks_chords = self.has_chords and not piece.chords
+        if not lacks_chords and (not self.key or len(piece.key_signatures)):
+            return piece
+        guessed = infer_chords(piece, self.steps_per_quarter)
+        return replace(
+            piece,
+            chords=guessed.chords if lacks_chords else piece.chords,
+            key_signatures=guessed.key_signatures if self.key else piece.key_signatures,
+        )
+
+    def named(self, sequence: NoteSequence, usable: Callable[[NoteSequence], NoteSequence]) -> NoteSequence:
+        """A sequence with the chords and keys that `of_piece` finds in it: so its parts are told the same.
+
+        Args:
+            sequence: of any tempos and meters; a piece from which nothing can be guessed stays as it is.
+            usable: those notes of a piece from which to guess.
+        """
+        if not self.num_columns:
+            return sequence
+        chords: list[tuple[float, str]] = []
+        keys = [np.zeros((0, 3))]
+        for start, piece in pieces_with_starts(sequence):
+            with suppress(KikiboubaError):
+                piece = self._named_piece(usable(piece))
+            chords += [(time + start, symbol) for time, symbol in piece.chords]
+            keys.append(piece.key_signatures + np.array([start, 0, 0]))
+        return replace(sequence, chords=tuple(chords), key_signatures=np.concatenate(keys))
 
     def encode(self, columns: np.ndarray, symbols: tuple[str, ...]) -> np.ndarray:
         """Columns [..., C] as of `of_piece` → labels [..., C] uint8.

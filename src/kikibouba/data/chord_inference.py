@@ -68,7 +68,7 @@ def infer_chords(piece: NoteSequence, steps_per_quarter: int = 4) -> NoteSequenc
     """
     seconds = _seconds_per_frame(piece, steps_per_quarter)
     pitches = _pitch_vectors(piece, seconds)
-    keys, chords = np.divmod(_best_path(CONCENTRATION * np.dot(pitches, _chord_vectors().T)), len(SYMBOLS))
+    keys, chords = _best_path(CONCENTRATION * np.dot(pitches, _chord_vectors().T))
     new_chord = np.flatnonzero(np.diff(chords, prepend=-1))
     new_key = np.flatnonzero(np.diff(keys, prepend=-1))
     return replace(
@@ -133,14 +133,17 @@ def _chord_vectors() -> np.ndarray:
 
 
 class _Model(NamedTuple):
-    """Log probabilities; 12 keys, 97 chords, G groups of chords, which differ from key to key."""
+    """Log probabilities; 12 keys, 97 chords, G groups of chords, which differ from key to key.
 
+    A state is a key and a chord; the states of a key are in order of their chords' groups.
+    """
+
+    chord: np.ndarray
+    """[12, 97] int: of each state"""
     group: np.ndarray
-    """[12, 97] int: of each chord in each key"""
-    by_group: np.ndarray
-    """[1164] int: the states (key times 97 plus chord) sorted by key and group"""
+    """[12, 97] int: of each state, not decreasing in a row"""
     starts: np.ndarray
-    """[12 G] int: where each group begins in `by_group`"""
+    """[12 G] int: the first state of each group, counting all states from 0 to 1163"""
     chord_given_key: np.ndarray
     """[12, 97]"""
     stay: float
@@ -162,14 +165,16 @@ def _model() -> _Model:
 
     counts, group = np.unique(inside * 13 + outside, return_inverse=True)
     group = group.reshape(inside.shape)
-    by_group = np.argsort(np.arange(12)[:, None] * len(counts) + group, axis=None, kind="stable")
-    size = np.array([np.bincount(row, minlength=len(counts)) for row in group]).ravel()
-    group_p = p.ravel()[by_group[np.cumsum(size) - size]].reshape(12, len(counts))
+    chord = np.argsort(group, axis=1, kind="stable")
+    p, group = np.take_along_axis(p, chord, 1), np.take_along_axis(group, chord, 1)
+    size = np.stack([np.bincount(row, minlength=len(counts)) for row in group]).ravel()
+    starts = np.cumsum(size) - size
+    group_p = p.ravel()[starts].reshape(12, len(counts))
     new_chord = CHORD_CHANGE * (group_p[:, None, :] + group_p[:, :, None] / (len(SYMBOLS) - 1))
     return _Model(
+        chord=chord,
         group=group,
-        by_group=by_group,
-        starts=np.cumsum(size) - size,
+        starts=starts,
         chord_given_key=np.log(p),
         stay=float(np.log((1 - KEY_CHANGE) * (1 - CHORD_CHANGE))),
         new_chord=np.log((1 - KEY_CHANGE) * new_chord),
@@ -177,34 +182,52 @@ def _model() -> _Model:
     )
 
 
-def _best_path(emission: np.ndarray) -> np.ndarray:
-    """Log likelihoods [F, 97] of the notes of each frame under each chord → the likeliest states [F] int.
+def _best_path(emission: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The likeliest keys and chords [F] int, given log P(notes | chord) [F, 97].
 
     A chord that does not change is counted among those that do, and a key too: staying is always likelier, so
     the maximum is the same.
     """
     model = _model()
-    emission = np.tile(emission, (1, 12))
-    score = np.empty_like(emission)
-    score[0] = -np.log(12) + model.chord_given_key.ravel() + emission[0]
-    state_group = (np.arange(12)[:, None] * model.new_key.shape[1] + model.group).ravel()
+    chord_of_state = model.chord.ravel()
+    score = np.empty((len(emission), len(chord_of_state)))
+    score[0] = -np.log(12) + model.chord_given_key.ravel() + emission[0].take(chord_of_state)
+    num_groups = model.new_key.shape[1]
+    group_of_state = (np.arange(12)[:, None] * num_groups + model.group).ravel()
+    from_group = np.ascontiguousarray(model.new_chord.transpose(1, 0, 2))
     for frame in range(1, len(score)):
         before = score[frame - 1]
-        best = np.maximum.reduceat(before[model.by_group], model.starts).reshape(12, -1, 1)
-        moved = np.maximum((best + model.new_chord).max(axis=1), before.max() + model.new_key)
-        score[frame] = np.maximum(before + model.stay, moved.ravel()[state_group]) + emission[frame]
-    path = np.empty(len(score), np.int64)
-    path[-1] = score[-1].argmax()
-    for frame in range(len(score) - 1, 0, -1):
-        path[frame - 1] = (score[frame - 1] + _arrivals(model, int(path[frame]))).argmax()
-    return path
+        best = np.maximum.reduceat(before, model.starts)
+        moved = (best.reshape(12, num_groups).T[:, :, None] + from_group).max(axis=0)
+        np.maximum(moved, best.max() + model.new_key, out=moved)
+        now = moved.take(group_of_state)
+        np.maximum(now, before + model.stay, out=now)
+        np.add(now, emission[frame].take(chord_of_state), out=score[frame])
+    return _way_back(model, score.reshape(-1, *model.chord.shape))
 
 
-def _arrivals(model: _Model, state: int) -> np.ndarray:
-    """Log probability [1164] of coming to a state from each."""
-    key, chord = divmod(state, len(SYMBOLS))
-    group = model.group[key, chord]
-    arrivals = np.full(model.group.shape, model.new_key[key, group])
-    arrivals[key] = model.new_chord[key, model.group[key], group]
-    arrivals[key, chord] = model.stay
-    return arrivals.ravel()
+def _way_back(model: _Model, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The course [F] of keys and chords, given the log likelihood [F, 12, 97] of the best one to each state.
+
+    Of equals the first is taken, keys and chords in their own order.
+    """
+    place = np.argsort(model.chord, axis=1)  # of each chord among the states of a key
+    group = np.take_along_axis(model.group, place, 1)
+    keys, chords = np.empty((2, len(score)), np.int64)
+    key, chord = divmod(int(np.take_along_axis(score[-1], place, 1).argmax()), len(SYMBOLS))
+    keys[-1], chords[-1] = key, chord
+    best = score.max(axis=(1, 2)).tolist()
+    for frame in range(len(score) - 2, -1, -1):
+        to = group[key, chord]
+        reached = model.new_chord[key, group[key], to]
+        reached[chord] = model.stay
+        reached += score[frame, key, place[key]]
+        new_key = model.new_key[key, to]
+        if reached.max() > best[frame] + new_key:
+            chord = int(reached.argmax())
+        else:
+            anywhere = np.take_along_axis(score[frame], place, 1) + new_key
+            anywhere[key] = reached
+            key, chord = divmod(int(anywhere.argmax()), len(SYMBOLS))
+        keys[frame], chords[frame] = key, chord
+    return keys, chords

@@ -179,6 +179,10 @@ class MelodyRepresentation:
         """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
         return [read_midi(path)]
 
+    def named(self, item: NoteSequence) -> NoteSequence:
+        """The piece with the chords and keys that its examples are told, guessed where it names none."""
+        return self.controls.named(item, self._usable)
+
     def warnings(self, item: NoteSequence) -> list[str]:
         """What looks wrong about a piece's meter and beat, one line each."""
         return grid_warnings(item, self.steps_per_quarter)
