@@ -58,7 +58,8 @@ def cut(sequence: NoteSequence, representation: Any) -> Piece:
     Args:
         sequence: any tempos and meters; what is not in four quarters a bar stays silent.
         representation: of music, with `bars` and `steps_per_quarter`. If it sees one instrument at a time
-            (`one_instrument`), the first one that gives a window is followed.
+            (`one_instrument`), the first one that gives a window is followed. If it is told chords or keys
+            that the piece does not name, they are guessed from all of it (`named`).
 
     Returns:
         At least one window.
@@ -66,6 +67,10 @@ def cut(sequence: NoteSequence, representation: Any) -> Piece:
     Raises:
         KikiboubaError: the piece holds none (`representation.windows` says why).
     """
+    if hasattr(representation, "named"):
+        sequence = representation.named(sequence)
+    if hasattr(representation, "named"):  # chords are guessed from all bars and instruments
+        sequence = representation.named(sequence)
     if getattr(representation, "one_instrument", False):
         sequence = _first_instrument(sequence, representation)
     found, left_out = [], 0
