@@ -26,18 +26,22 @@ def controls_of(representation: Any, examples: Sequence[np.ndarray]) -> np.ndarr
     return np.concatenate([x[..., part.start : part.stop] for part in representation.layout.controls], -1)
 
 
-def controls_from_text(representation: Any, text: str) -> np.ndarray:
-    """Chords such as "C G Am F", spread evenly over an example, as controls [T, C].
+def controls_from_text(representation: Any, chords: str, key: str = "") -> np.ndarray:
+    """Chords such as "C G Am F", spread evenly over an example, and a key such as "Am", as controls [T, C].
 
     Raises:
-        KikiboubaError: the representation has no chords, or a symbol cannot be read.
+        KikiboubaError: the model is told no chords or no key, or a symbol cannot be read.
     """
     if not takes_controls(representation) or not hasattr(representation, "controls_from_text"):
         raise KikiboubaError(
-            f"this model of {representation.kind} is not told any chords: train one that is, from a preset "
-            "with chords (`kikibouba models` lists them)"
+            f"this model of {representation.kind} is told neither chords nor a key: use one that is, trained "
+            "from a preset with chords (see `kikibouba models`)"
         )
-    return as_columns(representation.controls_from_text(text))
+    if not key:
+        return as_columns(representation.controls_from_text(chords))
+    if not getattr(representation, "condition_on_key", False):
+        raise KikiboubaError("this model is not told a key; leave it out")
+    return as_columns(representation.controls_from_text(chords, key))
 
 
 def controls_for(representation: Any, controls: np.ndarray, n: int) -> np.ndarray:

@@ -106,13 +106,13 @@ class Model:
         found = controls_of(self.representation, self._examples(source))
         return None if found is None else found[0]
 
-    def controls_from_text(self, text: str) -> np.ndarray:
-        """Chords such as "C G Am F" as what the model is told, [T, C].
+    def controls_from_text(self, chords: str, key: str = "") -> np.ndarray:
+        """Chords such as "C G Am F", and a key such as "Am", as what the model is told, [T, C].
 
         Raises:
-            KikiboubaError: the model is told no chords, or one cannot be read.
+            KikiboubaError: the model is told no chords or no key, or one cannot be read.
         """
-        return controls_from_text(self.representation, text)
+        return controls_from_text(self.representation, chords, key)
 
     def decode(
         self, z: np.ndarray, temperature: float = 0.0, seed: int = 0, controls: np.ndarray | None = None

@@ -55,12 +55,12 @@ def add_whole(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_controls(parser: argparse.ArgumentParser) -> None:
-    """--chords and --controls-from"""
-    given = parser.add_mutually_exclusive_group()
-    given.add_argument(
+    """--chords, --key and --controls-from"""
+    parser.add_argument(
         "--chords", metavar='"C G Am F"', help="for a model with chords: what it is told, spread evenly"
     )
-    given.add_argument(
+    parser.add_argument("--key", metavar="Am", help="for a model with keys: the key it is told")
+    parser.add_argument(
         "--controls-from",
         type=Path,
         metavar="FILE",
@@ -69,9 +69,12 @@ def add_controls(parser: argparse.ArgumentParser) -> None:
 
 
 def controls(args: argparse.Namespace, model: "Model") -> "np.ndarray | None":
-    """What --chords and --controls-from say; None if neither is given."""
-    if args.chords is not None:
-        return model.controls_from_text(args.chords)
+    """What --chords, --key and --controls-from say; None if none is given."""
+    written = args.chords is not None or args.key is not None
+    if written and args.controls_from is not None:
+        raise KikiboubaError("give either --controls-from, or --chords and --key")
+    if written:
+        return model.controls_from_text(args.chords or "", args.key or "")
     if args.controls_from is None:
         return None
     found = model.controls_of(args.controls_from)
