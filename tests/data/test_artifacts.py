@@ -4,6 +4,7 @@ import io
 import json
 import os
 import wave
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,6 +66,13 @@ def test_tune_files_hold_the_notes(tmp_path):
     assert record["total_time"] == 2.0
     with wave.open(str(TUNE.save(tmp_path / "a.wav"))) as file:
         assert file.getnframes() / file.getframerate() >= 2.0
+
+
+def test_json_of_a_tune_names_its_chords(tmp_path):
+    named = Tune(replace(TUNE.notes, chords=((0.0, "C"), (1.0, "Am"))))
+    record = json.loads(named.save(tmp_path / "a.json").read_text())
+    assert record["chords"] == [{"time": 0.0, "symbol": "C"}, {"time": 1.0, "symbol": "Am"}]
+    assert "chords" not in json.loads(TUNE.save(tmp_path / "b.json").read_text())
 
 
 def test_drawing_files_hold_the_strokes(tmp_path):

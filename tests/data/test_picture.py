@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,16 @@ def test_drums_off_the_grid_show_where_they_are_played():
 def test_an_unknown_drum_is_left_out():
     image = pixels(tune_picture(sequence([36, 127], [0, 0.5], [0.1, 0.6], is_drum=True)))
     assert len(note_boxes(image)) == 1
+
+
+def test_chords_are_written_above():
+    plain = sequence([60, 67], [0, 1], [1, 2])
+    named = replace(plain, chords=((0.0, "C"), (1.0, "Am"), (9.0, "G")))
+    above = [image[: len(image) // 8] for image in (pixels(tune_picture(plain)), pixels(tune_picture(named)))]
+    middle = above[0].shape[1] // 2
+    assert not len(dark(above[0]))
+    assert len(dark(above[1][:, :middle]))
+    assert len(dark(above[1][:, middle:]))
 
 
 def test_odd_tunes():

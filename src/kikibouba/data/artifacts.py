@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -72,11 +72,16 @@ class Tune:
         return wav_bytes(self.to_midi())
 
     def to_json(self) -> bytes:
-        """`{"notes": [{"pitch": 60, "velocity": 80, "start": 0.0, "end": 0.5, …}, …], "total_time": …}`."""
+        """`{"notes": [{"pitch": 60, "velocity": 80, "start": 0.0, "end": 0.5, …}, …], "total_time": …}`, and
+        `"chords": [{"time": 0.0, "symbol": "C"}, …]` where there are any.
+        """
         notes = self.notes.notes
         names = notes.dtype.names or ()
         rows = [dict(zip(names, row.tolist(), strict=True)) for row in notes]
-        return json.dumps({"notes": rows, "total_time": float(self.notes.total_time)}, indent=1).encode()
+        tune: dict[str, Any] = {"notes": rows, "total_time": float(self.notes.total_time)}
+        if self.notes.chords:
+            tune["chords"] = [{"time": time, "symbol": symbol} for time, symbol in self.notes.chords]
+        return json.dumps(tune, indent=1).encode()
 
     def _repr_png_(self) -> bytes:
         from kikibouba.data.picture import tune_picture

@@ -41,12 +41,17 @@ def drawing_picture(strokes: np.ndarray) -> bytes:
 
 
 def tune_picture(notes: NoteSequence) -> bytes:
-    """PNG of a tune: piano roll above drum grid, or the one that has notes; seconds from left to right."""
+    """PNG of a tune: piano roll above drum grid, or the one that has notes, chords above; seconds from left to
+    right.
+    """
     seconds = _seconds(notes)
     both = notes.notes["is_drum"].any() and not notes.notes["is_drum"].all()
     figure = _figure(float(np.clip(2.2 * seconds, 6, 24)), 4.6 if both else 3.2)
     axes = figure.add_subplot()
     _draw_notes(axes, notes)
+    for time, symbol in notes.chords:
+        if time < seconds:
+            axes.text(time, 1.02, symbol, transform=axes.get_xaxis_transform(), fontsize=9, color=INK)
     axes.set_xlabel("seconds")
     figure.tight_layout()
     return _png(figure)

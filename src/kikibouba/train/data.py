@@ -47,7 +47,7 @@ NOT_STORED = (
 may change them for a prepared dataset.
 """
 
-SHAPE = ("steps", "depth", "max_length")
+SHAPE = ("steps", "depth", "max_length", "chords", "condition_on_key")
 """What a model must know of its representation: examples of another shape cannot be trained on."""
 
 
