@@ -41,9 +41,7 @@ def drawing_picture(strokes: np.ndarray) -> bytes:
 
 
 def tune_picture(notes: NoteSequence) -> bytes:
-    """PNG of a tune: piano roll above drum grid, or the one that has notes, chords above; seconds from left to
-    right.
-    """
+    """PNG of a tune: chords, piano roll, drum grid, what there is of them; seconds from left to right."""
     seconds = _seconds(notes)
     both = notes.notes["is_drum"].any() and not notes.notes["is_drum"].all()
     figure = _figure(float(np.clip(2.2 * seconds, 6, 24)), 4.6 if both else 3.2)
