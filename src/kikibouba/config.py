@@ -30,6 +30,7 @@ FAMILIES = {
 
 REPRESENTATIONS = {
     "melody": "kikibouba.data.melody:MelodyRepresentation",
+    "melody_outline": "kikibouba.data.melody_outline:MelodyOutlineRepresentation",
     "drums": "kikibouba.data.drums:DrumsRepresentation",
     "groove": "kikibouba.data.groove:GrooveRepresentation",
     "trio": "kikibouba.data.trio:TrioRepresentation",
@@ -105,11 +106,12 @@ def load_preset(name_or_file: str | Path, overrides: Mapping[str, str] | None = 
         name_or_file: a preset's name, or a path ending in `.toml`.
         overrides: dotted field → text, e.g. `{"model.z_size": "128"}`; applied last.
     """
-    if str(name_or_file).endswith(".toml"):
-        preset = _read_toml(Path(name_or_file))
-    else:
-        preset = find_preset(str(name_or_file))
-    return with_overrides(preset, overrides or {})
+    return with_overrides(_named_preset(name_or_file), overrides or {})
+
+
+def load_representation(name_or_file: str | Path, overrides: Mapping[str, str] | None = None) -> Any:
+    """The representation alone of what `load_preset` would load, whether a model fits it or not."""
+    return _overridden(_named_preset(name_or_file), overrides or {}).representation
 
 
 def with_overrides(preset: Preset, overrides: Mapping[str, str]) -> Preset:
@@ -119,12 +121,24 @@ def with_overrides(preset: Preset, overrides: Mapping[str, str]) -> Preset:
         KikiboubaError: no such field, a value that is not allowed, or a model that cannot learn what the
             representation holds.
     """
-    for dotted, text in overrides.items():
-        section, _, name = dotted.partition(".")
-        preset = _override(preset, {section: {name: _parse(text)}})
+    preset = _overridden(preset, overrides)
     check = getattr(_family_config(preset.family), "check", None)
     if check is not None:  # what a family demands of model and representation together
         check(preset.model, preset.representation)
+    return preset
+
+
+def _named_preset(name_or_file: str | Path) -> Preset:
+    if str(name_or_file).endswith(".toml"):
+        return _read_toml(Path(name_or_file))
+    return find_preset(str(name_or_file))
+
+
+def _overridden(preset: Preset, overrides: Mapping[str, str]) -> Preset:
+    """The preset with fields replaced, not yet checked as a whole."""
+    for dotted, text in overrides.items():
+        section, _, name = dotted.partition(".")
+        preset = _override(preset, {section: {name: _parse(text)}})
     return preset
 
 

@@ -5,12 +5,14 @@ Beside it a model's config.json may name a chord encoder, and say that the key i
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from kikibouba.data.drum_kits import PITCH_CLASSES, REDUCED_2018
 from kikibouba.data.drums import DrumsRepresentation
 from kikibouba.data.groove import GrooveRepresentation
 from kikibouba.data.melody import MelodyRepresentation
+from kikibouba.data.melody_outline import MelodyOutlineRepresentation
+from kikibouba.data.multitrack import MultitrackRepresentation
 from kikibouba.data.trio import TrioRepresentation
 from kikibouba.errors import KikiboubaError, did_you_mean
 
@@ -21,7 +23,8 @@ CHORD_ENCODERS = {
     "PitchChordEncoder": "pitches",
 }
 _DRUMS = ("DrumsConverter", "DrumRollConverter", "DrumsOneHotConverter")
-_TYPES = ("MelodyConverter", *_DRUMS, "GrooveConverter", "TrioConverter")
+_OUTLINES: dict[Any, Literal["shape", "rhythm"]] = {"MelodyShapeConverter": "shape", "MelodyRhythmConverter": "rhythm"}
+_TYPES = ("MelodyConverter", *_DRUMS, "GrooveConverter", "TrioConverter", "MultitrackConverter", *_OUTLINES)
 
 
 def representation_from_js(spec: Mapping[str, Any]) -> Any:
@@ -42,6 +45,16 @@ def representation_from_js(spec: Mapping[str, Any]) -> Any:
     kind, args = converter.get("type"), converter.get("args", {})
     if kind == "MelodyConverter":
         return _melody(spec, args)
+    if kind in _OUTLINES:
+        melody = _melody(spec, args)
+        return MelodyOutlineRepresentation(
+            _OUTLINES[kind],
+            melody.bars,
+            melody.min_pitch,
+            melody.max_pitch,
+            chords=melody.chords,
+            condition_on_key=melody.condition_on_key,
+        )
     if kind in _DRUMS:
         return DrumsRepresentation(
             _bars(args),
@@ -59,6 +72,8 @@ def representation_from_js(spec: Mapping[str, Any]) -> Any:
             tapify=bool(args.get("tapify", False)),
             split_instruments=bool(args.get("splitInstruments", False)),
         )
+    if kind == "MultitrackConverter":
+        return _multitrack(spec, args)
     raise KikiboubaError(f"the data converter {kind!r} is not known here{did_you_mean(str(kind), _TYPES)}")
 
 
@@ -90,6 +105,26 @@ def _trio(spec: Mapping[str, Any], args: Mapping[str, Any]) -> TrioRepresentatio
         pitch_classes=_kit(parts[2]),
         chords=_chords(spec),
         condition_on_key=bool(spec.get("conditionOnKey", False)),
+    )
+
+
+def _multitrack(spec: Mapping[str, Any], args: Mapping[str, Any]) -> MultitrackRepresentation:
+    steps, tracks = _number(args, "numSteps", 0), _number(args, "numSegments", 0)
+    pitches = _number(args, "minPitch", 0), _number(args, "maxPitch", 127)
+    per_quarter, total = _number(args, "stepsPerQuarter", 24), _number(args, "totalSteps", 96)
+    if not tracks or steps % tracks or total != 4 * per_quarter or pitches != (0, 127):
+        raise KikiboubaError(
+            "a MultitrackConverter is known here with numSteps a multiple of numSegments, totalSteps four "
+            "times stepsPerQuarter, and all pitches from 0 to 127"
+        )
+    if _chords(spec) == "pitches" or spec.get("conditionOnKey"):
+        raise KikiboubaError("multitrack models are known here with chords as classes, and without a key")
+    return MultitrackRepresentation(
+        velocity_bins=_number(args, "numVelocityBins", 8),
+        max_instruments=tracks,
+        events_per_instrument=steps // tracks,
+        chords=_chords(spec),
+        steps_per_quarter=per_quarter,
     )
 
 
@@ -128,11 +163,14 @@ def js_from_representation(representation: Any, levels: tuple[int, ...] = ()) ->
         args["numSegments"] = levels[0]
     spec: dict[str, Any] = {"type": "MusicVAE"}
     kind, r = representation.kind, representation
-    if r.steps_per_quarter != 4 or getattr(r, "add_end_token", False):
+    if getattr(r, "add_end_token", False) or (kind != "multitrack" and r.steps_per_quarter != 4):
         raise KikiboubaError("magenta.js has no examples with an end token or other than 4 steps a quarter")
     if kind == "melody":
         converter = "MelodyConverter"
         args |= {"minPitch": r.min_pitch, "maxPitch": r.max_pitch, "ignorePolyphony": not r.skip_polyphony}
+    elif kind == "melody_outline":
+        converter = next(js for js, ours in _OUTLINES.items() if ours == r.outline)
+        args |= {"minPitch": r.min_pitch, "maxPitch": r.max_pitch, "ignorePolyphony": True}
     elif kind == "trio":
         converter = "TrioConverter"
         melody = {"minPitch": r.min_pitch, "maxPitch": r.max_pitch, "ignorePolyphony": True}
@@ -146,6 +184,10 @@ def js_from_representation(representation: Any, levels: tuple[int, ...] = ()) ->
         converter = "GrooveConverter"
         args |= {"stepsPerQuarter": 4, "humanize": r.humanize, "tapify": r.tapify}
         args |= _kit_to_js(r.pitch_classes_in_use)
+    elif kind == "multitrack":
+        converter = "MultitrackConverter"
+        args |= {"stepsPerQuarter": r.steps_per_quarter, "totalSteps": r.steps_per_bar}
+        args |= {"numVelocityBins": r.velocity_bins, "minPitch": 0, "maxPitch": 127}
     else:
         raise KikiboubaError(f"magenta.js has no data converter for these {kind} examples")
     if getattr(r, "chords", "none") != "none":
