@@ -13,7 +13,7 @@ from kikibouba.config import (
     Preset,
     all_presets,
     find_preset,
-    load_preset,
+    load_representation,
     preset_from_dict,
     read_json,
 )
@@ -235,7 +235,7 @@ def representation_for(kind_or_preset: str, overrides: Mapping[str, str] | None 
         except KikiboubaError:
             hint = did_you_mean(name, [*REPRESENTATIONS, *all_presets()])
             raise KikiboubaError(f"{name!r} is neither a kind nor a preset{hint}") from None
-    representation = load_preset(name, overrides).representation
+    representation = load_representation(name, overrides)
     if representation is None:
         raise KikiboubaError(
             f"{name} is a translator, which learns from the datasets of its bases; prepare those"
