@@ -31,7 +31,7 @@ from kikibouba.nn.lstm import halve_weights
 from kikibouba.train.memory import keep_freed_memory
 from kikibouba.train.optimizer import TensorFlowAdam, clip_global_norm
 
-REDUCED = {"model.enc_rnn_size": "512,512", "model.dec_rnn_size": "256,256", "model.z_size": "256"}
+REDUCED = {"model.enc_rnn_size": "[512, 512]", "model.dec_rnn_size": "[256, 256]", "model.z_size": "256"}
 """The sizes at which the original's `hierdec-mel_16bar` fits in memory as it is."""
 
 GROUPS: dict[str, list[tuple[str, int, dict[str, str]]]] = {
