@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import toy_family.make  # noqa: F401 (registers the toy representations)
+from kikibouba.data import prepare as prepare_module
 from kikibouba.data.prepare import prepare, report
 from kikibouba.data.store import Dataset, DatasetWriter
 from kikibouba.errors import KikiboubaError
-from toy_family.data import ToyRepresentation, ToySketches
+from toy_family.data import ToyGrooves, ToyRepresentation, ToySketches
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def test_several_inputs_with_their_own_lists(tmp_path: Path) -> None:
 
 def test_a_crash_costs_one_file(files: Path, tmp_path: Path) -> None:
     (files / "album 0" / "crash.txt").write_text("crash")
-    (files / "album 1" / "bad.txt").write_text("bad")
+    (files / "album 1" / "bad.txt").write_text("bad: the toy rule rejects it")
     (files / "album 1" / "bug.txt").write_text("bug")
     (files / "album 1" / "empty.txt").write_text("")
     (files / "album 1" / "nine.txt").write_text("9")
@@ -145,6 +146,71 @@ def test_formats_that_name_splits_and_categories(tmp_path: Path) -> None:
         "c.txt": "in no split list",
     }
     assert dataset.meta["left_out"] == [[1, "a.txt line 3", "too long"]]
+
+
+def test_examples_may_have_columns(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("1 2 2")
+    (folder / "b.txt").write_text("2 3")
+    dataset = prepare(ToyGrooves(), folder, tmp_path / "out", fractions=(1, 0, 0), progress=False)
+    train = dataset.split("train")
+    assert (train.rows.shape, train.rows.dtype) == ((5 * 32, 27), np.float32)
+    assert [array.shape for array in train] == [(32, 27)] * 5
+    assert [array.max() for array in train] == [array.min() for array in train] == [1, 2, 2, 2, 3]
+    unique = prepare(ToyGrooves(), folder, tmp_path / "u", fractions=(1, 0, 0), unique=True, progress=False)
+    assert [array.max() for array in unique.split("train")] == [1, 2, 3]
+    assert unique.meta["duplicates"] == 2
+
+
+def test_items_left_out_are_counted_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("- - 5\n- - ?\n- - 30\n- - 31\n")
+    (folder / "b.txt").write_text("- - ?\n- - 40\n- - 41\n")
+    dataset = prepare(ToySketches(scale_factor=2.0), folder, tmp_path / "out", progress=False)
+    assert (dataset.path / "skipped.txt").read_text().splitlines() == [
+        "a.txt\t2 items left out, e.g. line 2: too long",
+        "a.txt\t1 items left out, e.g. line 1: not a number",
+        "b.txt\tnone of its 3 items is usable: 2 x too long, e.g. line 1",
+    ]
+    lines = report(dataset).splitlines()
+    assert lines[1].startswith("1 files skipped")
+    assert lines[3].startswith("3 items left out of the other files")
+    assert lines[4] == "       2 x too long, e.g. a.txt line 2"
+
+
+def test_reasons_that_differ_in_numbers_only_are_one_row(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("1")
+    for i in range(20):
+        (folder / f"b{i}.txt").write_text(f"bad: byte {i} is {i / 7}, it starts with b'{i}'")
+    dataset = prepare(ToyRepresentation(), folder, tmp_path / "out", progress=False)
+    assert dataset.meta["skipped"] == [[20, "b0.txt", "byte 0 is 0.0, it starts with b'0'"]]
+    assert len(lines_of(dataset, "skipped.txt")) == 20
+
+
+def test_what_cannot_even_be_opened_is_skipped(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.txt").write_text("1")
+    (folder / "gone.txt").symlink_to(tmp_path / "nowhere")
+    dataset = prepare(ToyRepresentation(), folder, tmp_path / "out", progress=False)
+    assert lines_of(dataset, "skipped.txt") == {"gone.txt": "cannot be read: No such file or directory"}
+
+
+def test_names_need_not_be_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    try:
+        for name, text in ((b"\xff1.txt", "1"), (b"\xff2.txt", "bad")):
+            (folder / os.fsdecode(name)).write_text(text)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    dataset = prepare(ToyRepresentation(), folder, tmp_path / "out", progress=False)
+    assert [os.fsencode(source["file"]) for source in dataset.sources()] == [b"\xff1.txt"]
+    assert "e.g. \N{REPLACEMENT CHARACTER}2.txt" in report(dataset)
 
 
 def test_offsets_are_divided_by_their_deviation_in_training(tmp_path: Path) -> None:
@@ -204,6 +270,72 @@ def test_a_full_disk_leaves_the_older_dataset(
     assert content(tmp_path / "out") == before
 
 
+def test_goes_on_after_a_kill_without_reading_again(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for i in range(24):
+        (folder / f"{i:02}.txt").write_text(f"{1 + i % 7} slow")
+    whole = prepare(ToyRepresentation(), folder, tmp_path / "whole", workers=2, progress=False)
+    program = (
+        "import sys; from kikibouba.data.prepare import prepare\n"
+        "from toy_family.data import ToyRepresentation\n"
+        "prepare(ToyRepresentation(), sys.argv[1], sys.argv[2], workers=2, progress=False)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", program, str(folder), str(tmp_path / "out")]
+    with subprocess.Popen(command, env=environment) as process:
+        while len(list(tmp_path.glob("out/parts/*/*.part"))) < 4 and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+    # what was read is not looked at again: here a file whose size and time say that it is the same
+    first = folder / "00.txt"
+    times = first.stat()
+    first.write_text("8 slow")
+    os.utime(first, ns=(times.st_atime_ns, times.st_mtime_ns))
+    resumed = prepare(ToyRepresentation(), folder, tmp_path / "out", workers=2, progress=False)
+    assert content(resumed.path) == content(whole.path)
+
+
+def test_a_damaged_part_is_read_again(files: Path, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prepare_module, "merge", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
+        with pytest.raises(KikiboubaError, match="full; what has been read is kept"):
+            prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
+    for part in list(tmp_path.rglob("*.part"))[:2]:
+        part.write_bytes(part.read_bytes()[:-1])
+    for _ in range(2):
+        with pytest.raises(KikiboubaError, match="damaged"):
+            prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
+    mended = prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
+    whole = prepare(ToyRepresentation(), files, tmp_path / "whole", progress=False)
+    assert content(mended.path) == content(whole.path)
+
+
+@pytest.mark.parametrize("largest_file", [600, 4000])
+def test_goes_on_after_a_full_disk(files: Path, tmp_path: Path, largest_file: int) -> None:
+    """At 600 bytes a part does not fit, at 4000 the finished dataset does not."""
+    program = (
+        "import resource, sys; from kikibouba.data.prepare import prepare\n"
+        "from toy_family.data import ToyRepresentation\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({largest_file}, {largest_file}))\n"
+        "try: prepare(ToyRepresentation(), sys.argv[1], sys.argv[2], workers=2, progress=False)\n"
+        "except ValueError as error: sys.exit(str(error))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-B", "-c", program, str(files), str(tmp_path / "out")]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"cannot write the dataset to {tmp_path / 'out'}: File too large")
+    assert "the same command goes on from it" in process.stderr
+    assert process.stderr.count("\n") == 1
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "parts"]
+    assert not list(tmp_path.rglob("*unfinished*"))
+    assert (largest_file < 4000) != bool(list(tmp_path.rglob("*.part")))
+    resumed = prepare(ToyRepresentation(), files, tmp_path / "out", workers=2, progress=False)
+    whole = prepare(ToyRepresentation(), files, tmp_path / "whole", workers=2, progress=False)
+    assert content(resumed.path) == content(whole.path)
+
+
 def test_mistakes_are_one_line(files: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(KikiboubaError, match=r"no files to read \(\.txt\)"):
@@ -215,7 +347,7 @@ def test_mistakes_are_one_line(files: Path, tmp_path: Path) -> None:
         prepare(ToyRepresentation(), files, tmp_path / "file" / "out")
     with pytest.raises(KikiboubaError, match="sum to 1"):
         prepare(ToyRepresentation(), files, tmp_path / "out", fractions=(0.5, 0.1, 0.1))
-    (tmp_path / "empty" / "a.txt").write_text("bad")
+    (tmp_path / "empty" / "a.txt").write_text("bad: the toy rule rejects it")
     with pytest.raises(KikiboubaError, match=r"none of 1 files gave an example.*toy rule"):
         prepare(ToyRepresentation(), tmp_path / "empty", tmp_path / "out", progress=False)
     assert not (tmp_path / "out").exists()

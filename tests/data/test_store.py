@@ -53,6 +53,41 @@ def test_an_unfinished_dataset_leaves_the_older_one(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".unfinished*"))
 
 
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".unfinished-x").mkdir()
+    (tmp_path / ".unfinished-x" / "train.rows.npy").write_bytes(b"half")
+    with DatasetWriter(tmp_path) as writer:
+        writer.add("train", np.zeros(4, np.uint8), np.array([4]))
+        writer.close(META)
+    assert not list(tmp_path.glob(".unfinished*"))
+
+
+def test_sources_and_fingerprint(tmp_path: Path) -> None:
+    fingerprints = []
+    for digest in ("aa", "ab", "aa"):
+        with DatasetWriter(tmp_path) as writer:
+            writer.add("train", np.zeros(4, np.uint8), np.array([4]))
+            writer.add_source("ü.txt", digest, {"train": 1})
+            dataset = writer.close(META)
+        assert list(dataset.sources()) == [{"file": "ü.txt", "sha256": digest, "counts": {"train": 1}}]
+        fingerprints.append(dataset.meta["fingerprint"])
+    assert fingerprints[0] == fingerprints[2] != fingerprints[1]
+
+
+def test_a_dataset_of_format_1_still_opens(tmp_path: Path) -> None:
+    with DatasetWriter(tmp_path) as writer:
+        writer.add("train", np.zeros(4, np.uint8), np.array([4]))
+        writer.add_source("a", "aa", {"train": 1})
+        dataset = writer.close(META)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    old = {"format": 1, "sources": [{"file": "a", "sha256": "aa"}]}
+    (tmp_path / "meta.json").write_text(json.dumps({**META, "counts": meta["counts"], **old}))
+    again = Dataset(tmp_path)
+    assert {name: again.meta[name] for name in ("files", "fingerprint", "counts")} == {
+        name: dataset.meta[name] for name in ("files", "fingerprint", "counts")
+    }
+
+
 def test_what_cannot_be_opened_says_why(tmp_path: Path) -> None:
     with pytest.raises(KikiboubaError, match="no prepared dataset"):
         Dataset(tmp_path)

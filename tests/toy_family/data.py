@@ -33,7 +33,7 @@ class ToyRepresentation:
         if "bug" in text:
             raise IndexError("a parser's own mistake")
         if "bad" in text:
-            raise KikiboubaError(f"{path}: the toy rule rejects it")
+            raise KikiboubaError(f"{path}: {text.removeprefix('bad: ')}")
         return [text]
 
     def windows(self, item: str) -> list[np.ndarray]:
@@ -75,3 +75,17 @@ class ToySketches:
         strokes = np.zeros((item, 3), np.float32)
         strokes[:, 0], strokes[:, 1], strokes[-1, 2] = 10 + item, 5 * (-1) ** np.arange(item), 1
         return [strokes]
+
+
+@dataclass(frozen=True)
+class ToyGrooves:
+    """Text files of numbers; an example is 32 rows of 27 columns for each, all of that value."""
+
+    kind: ClassVar[str] = "toy_grooves"
+
+    def read(self, path: Path) -> list[str]:
+        return [path.read_text()]
+
+    def windows(self, item: str) -> list[np.ndarray]:
+        values = np.array(item.split(), np.float32)
+        return list(np.tile(values[:, None, None], (1, 32, 27)))

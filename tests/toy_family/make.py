@@ -13,6 +13,7 @@ from toy_family.data import ToyRepresentation
 
 config.REPRESENTATIONS["toy"] = "toy_family.data:ToyRepresentation"
 config.REPRESENTATIONS["toy_sketches"] = "toy_family.data:ToySketches"
+config.REPRESENTATIONS["toy_grooves"] = "toy_family.data:ToyGrooves"
 config.FAMILIES["toy"] = "toy_family"
 
 

@@ -10,6 +10,7 @@ A part holds a few dozen input files. It is a row of numpy arrays, one after the
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -49,14 +50,18 @@ class Reading(NamedTuple):
 def write_part(path: Path, records: list[dict[str, Any]], examples: list[Example]) -> None:
     """Write a part file, whole or not at all."""
     arrays = [array for array, _, _ in examples]
+    content = io.BytesIO()
+    for column in (
+        np.frombuffer(json.dumps(records).encode(), np.uint8),
+        np.concatenate(arrays) if arrays else np.empty(0),
+        np.array([len(array) for array in arrays], np.int64),
+        np.array([split for _, split, _ in examples], np.int8),
+        np.array([category for _, _, category in examples], np.int32),
+    ):
+        np.save(content, column)
     unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
     try:
-        with unfinished.open("wb") as file:
-            np.save(file, np.frombuffer(json.dumps(records).encode(), np.uint8))
-            np.save(file, np.concatenate(arrays) if arrays else np.empty(0))
-            np.save(file, np.array([len(array) for array in arrays], np.int64))
-            np.save(file, np.array([split for _, split, _ in examples], np.int8))
-            np.save(file, np.array([category for _, _, category in examples], np.int32))
+        unfinished.write_bytes(content.getbuffer())  # numpy's own writing does not tell a full disk
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -128,7 +128,7 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
                 write_part(Path(f"{chunk['parts']}-{number}.part"), records, examples)
             reply({"files": len(chunk["files"])})
         except OSError as error:
-            reply({"error": f"{error.strerror}: {error.filename}" if error.filename else str(error)})
+            reply({"error": error.strerror or str(error)})
 
 
 def _parts(

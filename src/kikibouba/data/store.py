@@ -100,7 +100,7 @@ class Dataset:
 
     def sources(self) -> Iterator[dict[str, Any]]:
         """The files it was made from, in the order of their examples: file, sha256, counts by split."""
-        with (self.path / "sources.jsonl").open(encoding="utf-8") as lines:
+        with (self.path / "sources.jsonl").open(encoding="utf-8", errors="surrogateescape") as lines:
             yield from map(json.loads, lines)
 
     def split(self, name: str) -> Split:
