@@ -142,6 +142,13 @@ def test_hits_can_be_told() -> None:
     assert np.array_equal(x[0, :, part.start : part.stop], row[:, :9])
     decoded = np.concatenate([row, row[:, :9]], axis=1)[None]
     assert np.array_equal(representation.split_batch(decoded, np.array([32]))[0], row)
+    decoded[..., [SNARE, OPEN]] = (0.1, 0.9)  # said by mistake
+    decoded[0, 0, 9 + OPEN] = 0.5
+    assert np.array_equal(representation.split_batch(decoded, np.array([32]))[0], row)
+    decoded[0, :, 27:] = 0  # nothing is told
+    (said,) = representation.split_batch(decoded, np.array([32]))
+    assert (said[:, OPEN] == 1).all()
+    assert (said[:, SNARE] == 0).all()
 
 
 @pytest.mark.parametrize("told", [False, True])

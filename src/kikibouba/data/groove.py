@@ -194,13 +194,17 @@ class GrooveRepresentation:
     def split_batch(self, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
         """What was decoded (the outputs come first), or a collated batch → rows [T, 27] float32 each.
 
-        Whatever is said of a drum that is not hit becomes 0.
+        Whatever is said of a drum that is not hit becomes 0. Where hits were told, these are the hits.
         """
-        collated = x.shape[-1] == 2 * self.depth + DRUMS * self.split_instruments
-        said = x[..., self.depth : 2 * self.depth] if collated else x[..., : self.depth]
+        d = self.depth
+        collated = x.shape[-1] == 2 * d + DRUMS * self.split_instruments
+        said = np.asarray(x[..., d : 2 * d] if collated else x[..., :d], np.float32)
+        told = x[..., d : d + d // 3]  # after what was said
         if self.split_instruments:
             said, lengths = groove_inputs.all_at_once(said), lengths // DRUMS
-        hits, velocities, offsets = np.split(np.asarray(said, np.float32), 3, axis=-1)
+        hits, velocities, offsets = np.split(said, 3, axis=-1)
+        if self.hits_as_controls and not collated and told.any():
+            hits = told.reshape(hits.shape)
         hit = hits > 0.5
         rows = np.concatenate([hit, hit * velocities.clip(0, 1), hit * offsets.clip(-1, 1)], axis=-1)
         return [row[:length].astype(np.float32) for row, length in zip(rows, lengths, strict=True)]
