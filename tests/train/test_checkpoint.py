@@ -138,3 +138,11 @@ def test_card_says_all_there_is_to_know() -> None:
         "- cannot count",
     ):
         assert part in card
+
+
+def test_building_draws_nothing_from_the_global_generator() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    build_module(toy_preset(), seed=1)
+    assert torch.equal(torch.rand(2), expected)

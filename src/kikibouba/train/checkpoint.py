@@ -24,9 +24,13 @@ from kikibouba.errors import KikiboubaError
 
 
 def build_module(preset: Preset, seed: int = 0) -> nn.Module:
-    """The network of a preset with freshly drawn weights, the same for the same seed."""
-    torch.manual_seed(seed)
-    return import_module(FAMILIES[preset.family] + ".model").build(preset.model, preset.representation)
+    """The network of a preset with freshly drawn weights, the same for the same seed.
+
+    They are drawn from torch's global generator, which is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return import_module(FAMILIES[preset.family] + ".model").build(preset.model, preset.representation)
 
 
 def save_checkpoint(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kikibouba.data.layout import Part
 from kikibouba.models.music_vae import stack
-from kikibouba.models.music_vae.columns import Columns, dense
+from kikibouba.models.music_vae.columns import Columns, Tables, dense
 from kikibouba.models.music_vae.heads import CategoricalHead, Head
 from kikibouba.models.music_vae.stack import (
     NO_NOISE,
@@ -64,9 +64,18 @@ class Decoder(nn.Module):
         raise NotImplementedError
 
     def generate(
-        self, z: Tensor, controls: Tensor, draw: Draw = GREEDY, start: Tensor | None = None
+        self,
+        z: Tensor,
+        controls: Tensor,
+        draw: Draw = GREEDY,
+        start: Tensor | None = None,
+        voices: Sequence["Voice"] = (),
     ) -> tuple[Tensor, Tensor]:
         """See `LSTMDecoder.generate`."""
+        raise NotImplementedError
+
+    def voices(self, rows: int) -> list["Voice"]:
+        """What `generate` needs to say `rows` examples side by side, to be used more than once."""
         raise NotImplementedError
 
     def latent_layers(self) -> list[nn.Linear]:
@@ -150,26 +159,40 @@ class LSTMDecoder(InitialisedStack, Decoder):
         x, ends = run_stack(self.layers, read, x, self.first_states(z), noise)
         return self.output(x), torch.cat([part for state in ends for part in state], 1)
 
-    def _prepare(self, z: Tensor, weight: Tensor, bias: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def _tables(self, weight: Tensor) -> tuple[Tables, Tensor, Tables]:
+        """A first layer's weight by what it multiplies: x, z, controls."""
+        of_x, of_z, of_controls = weight.split(
+            [self.said.width, self.initial_state.in_features, self.controls.width]
+        )
+        return self.said.tables(of_x), of_z, self.controls.tables(of_controls)
+
+    def _entry(
+        self, tables: tuple[Tables, Tensor, Tables], z: Tensor, bias: Tensor
+    ) -> Callable[[Tensor, Tensor], Tensor]:
         """[x, z, controls] @ weight + bias as a function of (x [..., B, K], controls [..., B, C])."""
-        of_said, of_z, of_controls = weight.split([self.said.width, z.shape[1], self.controls.width])
-        said, controls = self.said.tables(of_said), self.controls.tables(of_controls)
+        of_x, of_z, of_controls = tables
         constant = z @ of_z + bias
 
-        def product(x: Tensor, c: Tensor) -> Tensor:
-            total = self.said.look_up(x, said).add_(constant)
-            return total.add_(self.controls.look_up(c, controls)) if controls else total
+        def product(x: Tensor, controls: Tensor) -> Tensor:
+            total = self.said.look_up(x, of_x).add_(constant)
+            return total.add_(self.controls.look_up(controls, of_controls)) if of_controls else total
 
         return product
 
     def _reader(self, z: Tensor, controls: Tensor) -> Read:
         """How inputs [T, B, K] enter a layer, beside z and these controls."""
-        return lambda x, weight, bias: self._prepare(z, weight, bias)(x, controls)
+        return lambda x, weight, bias: self._entry(self._tables(weight), z, bias)(x, controls)
 
     def _features(self, z: Tensor, inputs: Tensor, controls: Tensor) -> Tensor:
         """[x, z, controls] itself, [T, B, width]: what dropout works on."""
         parts = [self.said.features(inputs), z.expand(len(inputs), -1, -1)]
         return torch.cat([*parts, self.controls.features(controls)] if self.controls.width else parts, -1)
+
+    @torch.no_grad()
+    def voices(self, rows: int) -> list["Voice"]:
+        """See `Decoder.voices`."""
+        weight, bias = self.layers[0].entry()
+        return [Voice(Steps(self.layers, rows), self._tables(weight), bias)]
 
     @torch.no_grad()
     def generate(
@@ -178,6 +201,7 @@ class LSTMDecoder(InitialisedStack, Decoder):
         controls: Tensor,
         draw: Draw = GREEDY,
         start: Tensor | None = None,
+        voices: Sequence["Voice"] = (),
         inputs: Tensor | None = None,
         own: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
@@ -188,29 +212,33 @@ class LSTMDecoder(InitialisedStack, Decoder):
             controls: [T, B, C]; T steps are said.
             draw: how to choose.
             start: [B, K], read before the first step; None: the zero vector.
+            voices: what `voices` made, to be used again.
             inputs: [T, B, K] given inputs; with None the decoder always reads what it said last.
             own: [T, B] bool, where to read what it said last instead of `inputs`.
 
         Returns:
             (what it said [T, B, K], state after the last step [B, state_size]).
         """
-        steps = Steps(self.layers, self.first_states(z))
-        read = self._prepare(z, *self.layers[0].entry())
+        (steps, tables, bias), *_ = voices or self.voices(len(z))
+        steps.states, read = self.first_states(z), self._entry(tables, z, bias)
         shape = controls.shape[:2]
         noise = self.head.noise(shape, draw.temperature, draw.generator, z.device)
-        label = self.start(len(z), z.device) if start is None else start
+        end, after = self.after_end if self.after_end and draw.stops else (None, 0)
         over = torch.zeros(len(z), dtype=torch.bool, device=z.device)
+        label = self.start(len(z), z.device) if start is None else start
         said: list[Tensor] = []
         for t in range(shape[0]):
             if inputs is not None and own is not None:
                 label = torch.where(own[t, :, None], label, inputs[t])
             raw = self.output(steps(read(label, controls[t])))
             label = self.head.draw(raw, None if noise is None else noise[t])
-            if self.after_end and draw.stops:
-                end, after = self.after_end
+            if end is not None:
                 label = torch.where(over[:, None], after, label)
                 over |= label[:, 0] == end
             said.append(label)
+            if end is not None and over.all():
+                said += [torch.full_like(label, after)] * (shape[0] - len(said))
+                break
         return torch.stack(said), torch.cat([part for state in steps.states for part in state], 1)
 
     @torch.no_grad()
@@ -238,10 +266,19 @@ class LSTMDecoder(InitialisedStack, Decoder):
             return inputs
         own, true = own[:, rows], inputs[:, rows]
         draw = Draw(self.head.training_temperature, generator, stops=False)
-        said, _ = self.generate(z[rows], controls[:-1, rows], draw, true[0], true, own)
+        said, _ = self.generate(z[rows], controls[:-1, rows], draw, true[0], inputs=true, own=own)
         replaced = inputs.clone()
         replaced[1:, rows] = torch.where(own[1:, :, None], said.to(inputs.dtype), true[1:])
         return replaced
+
+
+class Voice(NamedTuple):
+    """The weights of an `LSTMDecoder` made ready to speak with."""
+
+    steps: Steps
+    tables: tuple[Tables, Tensor, Tables]
+    """What multiplies x, z and controls on their way into the first layer."""
+    bias: Tensor
 
 
 class SplitDecoder(Decoder):
@@ -270,13 +307,22 @@ class SplitDecoder(Decoder):
         raw, states = zip(*(part(z, x, controls, noise) for part, x in each), strict=True)
         return torch.cat(raw, -1), torch.cat(states, 1)
 
+    def voices(self, rows: int) -> list["Voice"]:
+        """See `Decoder.voices`."""
+        return [voice for part in self.parts for voice in part.voices(rows)]
+
     def generate(
-        self, z: Tensor, controls: Tensor, draw: Draw = GREEDY, start: Tensor | None = None
+        self,
+        z: Tensor,
+        controls: Tensor,
+        draw: Draw = GREEDY,
+        start: Tensor | None = None,
+        voices: Sequence["Voice"] = (),
     ) -> tuple[Tensor, Tensor]:
         """See `LSTMDecoder.generate`."""
         starts = [None] * len(self.parts) if start is None else start.split(self.columns, -1)
-        each = zip(self.parts, starts, strict=True)
-        said, states = zip(*(part.generate(z, controls, draw, x) for part, x in each), strict=True)
+        each = zip(self.parts, starts, voices or self.voices(len(z)), strict=True)
+        said, states = zip(*(part.generate(z, controls, draw, x, [v]) for part, x, v in each), strict=True)
         return torch.cat(said, -1), torch.cat(states, 1)
 
 
@@ -318,6 +364,10 @@ class HierarchicalDecoder(Decoder):
     def head(self) -> Head:  # type: ignore[override]
         """The core's."""
         return self.core.head
+
+    def voices(self, rows: int) -> list["Voice"]:
+        """The core's."""
+        return self.core.voices(rows)
 
     def in_segments(self, x: Tensor) -> Tensor:
         """x [T, B, …] → [segment_steps, S B, …]."""
@@ -371,15 +421,21 @@ class HierarchicalDecoder(Decoder):
 
     @torch.no_grad()
     def generate(
-        self, z: Tensor, controls: Tensor, draw: Draw = GREEDY, start: Tensor | None = None
+        self,
+        z: Tensor,
+        controls: Tensor,
+        draw: Draw = GREEDY,
+        start: Tensor | None = None,
+        voices: Sequence["Voice"] = (),
     ) -> tuple[Tensor, Tensor]:
         """See `LSTMDecoder.generate`. Segments follow each other: each begins where the last one ended."""
         said: list[Tensor] = []
+        ready = voices or self.voices(len(z))
 
         def segment(e: Tensor) -> Tensor:
             now = slice(len(said) * self.segment_steps, (len(said) + 1) * self.segment_steps)
             before = said[-1][-1] if said else start
-            labels, state = self.core.generate(e, controls[now], draw, before)
+            labels, state = self.core.generate(e, controls[now], draw, before, ready)
             said.append(labels)
             return state
 

@@ -111,11 +111,17 @@ def run_stack(
 
 
 class Steps:
-    """A stack one step at a time, without gradient. Calling it makes a step and keeps the state."""
+    """A stack one step at a time, without gradient. Calling it makes a step from `states` and renews them.
 
-    def __init__(self, layers: Sequence[StackLayer], states: Sequence[State]) -> None:
-        self.layers, self.states = layers, list(states)
-        rows = len(states[0][0])
+    Args:
+        layers: the stack, whose weights are made ready here.
+        rows: B, how many examples go side by side.
+    """
+
+    states: list[State]
+
+    def __init__(self, layers: Sequence[StackLayer], rows: int) -> None:
+        self.layers = layers
         self.w_h = [Factor(layer.w_h, rows) for layer in layers]
         self.inputs = [  # None: the first layer is given the product
             (Factor(layer.w_x, rows), layer.run_time_bias().repeat(rows, 1))
