@@ -19,6 +19,7 @@ an example is seen; and drums that follow each other (`split_instruments`) find 
 offsets in bins are left out: no model of the original can say them.
 """
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -185,7 +186,16 @@ class GrooveRepresentation:
         return x, np.full(len(x), x.shape[1], np.int64)
 
     def usual_controls(self) -> np.ndarray | None:
-        """What a model is told where nobody says more, [T, C] float32: which drum is next. None: nothing."""
+        """What a model is told where nobody says more, [T, C] float32: which drum is next. None: nothing.
+
+        Warns where it is left without the hits it is used to.
+        """
+        if self.hits_as_controls:
+            warnings.warn(
+                "this model plays the hits it is told; without any it may stay silent: name a file that has "
+                "them (--controls-from), or give controls",
+                stacklevel=3,
+            )
         if not self.split_instruments:
             return None
         which = np.tile(np.eye(DRUMS, dtype=np.float32), (self.bars * self.steps_per_bar, 1))
