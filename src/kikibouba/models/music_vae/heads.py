@@ -76,6 +76,10 @@ class CategoricalHead(Head):
         """See `Head.standard_noise`."""
         return gumbel(shape, generator, device)
 
+    def _columns(self, raw: Tensor) -> Sequence[Tensor]:
+        """Raw outputs → the logits of each column. The backward pass of a split would copy all gradients."""
+        return [raw] if len(self.widths) == 1 else raw.split(self.widths, -1)
+
     def nats(self, raw: Tensor, targets: Tensor) -> Tensor:
         """-ln p(targets) of each step.
 
@@ -87,7 +91,7 @@ class CategoricalHead(Head):
             [T, B]
         """
         total = torch.zeros((), device=raw.device)
-        for logits, labels in zip(raw.split(self.widths, -1), targets.unbind(-1), strict=True):
+        for logits, labels in zip(self._columns(raw), targets.unbind(-1), strict=True):
             known = labels.where(labels < logits.shape[-1], -100)
             nats = F.cross_entropy(logits.flatten(0, 1), known.flatten(), ignore_index=-100, reduction="none")
             total = total + nats.view_as(labels)
@@ -99,7 +103,7 @@ class CategoricalHead(Head):
         """
         shares = [
             share(logits.argmax(-1) == labels, real)
-            for logits, labels in zip(raw.split(self.widths, -1), targets.unbind(-1), strict=True)
+            for logits, labels in zip(self._columns(raw), targets.unbind(-1), strict=True)
         ]
         each = {f"accuracy_output_{k}": value for k, value in enumerate(shares) if len(shares) > 1}
         return {"accuracy": torch.stack(shares).mean(), **each}
@@ -107,30 +111,20 @@ class CategoricalHead(Head):
     def draw(self, raw: Tensor, noise: Tensor | None) -> Tensor:
         """Raw outputs [B, size] → labels [B, K] int64."""
         noisy = raw if noise is None else raw + noise
-        labels = [logits.argmax(-1, keepdim=True) for logits in noisy.split(self.widths, -1)]
+        labels = [logits.argmax(-1, keepdim=True) for logits in self._columns(noisy)]
         return labels[0] if len(labels) == 1 else torch.cat(labels, -1)
 
 
-class NadeHead(Head):
-    """Bits that are said one after another (`NADE`), from columns of bits or from labels that stand for bits.
+class BitsHead(Head):
+    """Bits that are said each by itself, from columns of bits or from labels that stand for bits."""
 
-    Scheduled sampling takes the likelier of each bit, as in the original.
-    """
-
-    training_temperature = 0.0
     bits_of_label: Tensor
 
-    def __init__(self, part: Part, hidden_size: int) -> None:
-        bits = part.width
-        super().__init__(hidden_size + bits, bits)
+    def __init__(self, part: Part, hidden_size: int = 0) -> None:
+        super().__init__(hidden_size + part.width, part.width)
         self.part = part
-        self.nade = NADE(bits, hidden_size)
         table = None if part.table is None else torch.tensor(part.table)
         self.register_buffer("bits_of_label", table, persistent=False)
-
-    def _split(self, raw: Tensor) -> Sequence[Tensor]:
-        """Raw outputs → b_enc, b_dec."""
-        return raw.split([self.nade.hidden_size, self.nade.bits], -1)
 
     def _bits(self, targets: Tensor) -> Tensor:
         """Columns [..., K] → bits [..., D] float32."""
@@ -138,19 +132,20 @@ class NadeHead(Head):
             return numbers(targets, self.part)
         return F.embedding(targets[..., self.part.start], self.bits_of_label)
 
+    def _say(self, raw: Tensor, noise: Tensor | None) -> Tensor:
+        """Raw outputs [N, size] → bits [N, D], 0.0 or 1.0."""
+        return ((raw if noise is None else raw + noise) > 0).to(raw.dtype)
+
     def nats(self, raw: Tensor, targets: Tensor) -> Tensor:
         """See `CategoricalHead.nats`."""
-        bits = self._bits(targets).flatten(0, 1)
-        b_enc, b_dec = self._split(raw.flatten(0, 1))
-        return -log_prob(self.nade(bits, b_enc, b_dec), bits).view(raw.shape[:2])
+        return F.binary_cross_entropy_with_logits(raw, self._bits(targets), reduction="none").sum(-1)
 
     def metrics(self, raw: Tensor, targets: Tensor, real: Tensor) -> dict[str, Tensor]:
-        """Of the likeliest bits, said one after another: accuracy, the share of steps with all of them
-        right; precision and recall of the ones.
+        """Of the likeliest bits: accuracy, the share of steps with all of them right; precision and recall of
+        the ones.
         """
         bits = self._bits(targets)[real] > 0
-        b_enc, b_dec = self._split(raw[real])
-        said = self.nade.sample(b_enc, b_dec) > 0
+        said = self._say(raw[real], None) > 0
         hits = (said & bits).sum()
         return {
             "accuracy": (said == bits).all(-1).float().mean(),
@@ -160,11 +155,37 @@ class NadeHead(Head):
 
     def draw(self, raw: Tensor, noise: Tensor | None) -> Tensor:
         """Raw outputs [B, size] → bits [B, D], or the label [B, 1] whose bits are nearest to those said."""
-        b_enc, b_dec = self._split(raw)
-        bits = self.nade.sample(b_enc, b_dec, noise)
+        bits = self._say(raw, noise)
         if self.part.table is None:
             return bits
         return ((2 * bits - 1) @ (2 * self.bits_of_label - 1).t()).argmax(-1, keepdim=True)
+
+
+class NadeHead(BitsHead):
+    """Bits that are said one after another (`NADE`).
+
+    Scheduled sampling takes the likelier of each bit, as in the original.
+    """
+
+    training_temperature = 0.0
+
+    def __init__(self, part: Part, hidden_size: int) -> None:
+        super().__init__(part, hidden_size)
+        self.nade = NADE(part.width, hidden_size)
+
+    def _split(self, raw: Tensor) -> Sequence[Tensor]:
+        """Raw outputs → b_enc, b_dec."""
+        return raw.split([self.nade.hidden_size, self.nade.bits], -1)
+
+    def _say(self, raw: Tensor, noise: Tensor | None) -> Tensor:
+        b_enc, b_dec = self._split(raw)
+        return self.nade.sample(b_enc, b_dec, noise)
+
+    def nats(self, raw: Tensor, targets: Tensor) -> Tensor:
+        """See `CategoricalHead.nats`."""
+        bits = self._bits(targets).flatten(0, 1)
+        b_enc, b_dec = self._split(raw.flatten(0, 1))
+        return -log_prob(self.nade(bits, b_enc, b_dec), bits).view(raw.shape[:2])
 
 
 class GrooveHead(Head):
