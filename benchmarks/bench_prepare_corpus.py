@@ -6,7 +6,7 @@ The corpus is made of hard links to the files in the folders, each link under a 
 the same disk). When half of them are read, `kikibouba prepare melody` (and none of its readers) is killed
 with SIGKILL; the same command then goes on. `--compare` runs it once more without interruption and compares
 every byte. Linux only (/proc). Prints JSON lines: the memory in MB of the parent and of its largest reader
-over time, files a second, and the report.
+over time, seconds, CPU seconds, files a second, and the report.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def run(corpus: Path, out: Path, workers: int, kill_at: int | None) -> dict:
     """One run of the command, killed once `kill_at` files are read; what it took."""
     command = [sys.executable, "-m", "kikibouba", "prepare", "melody", str(corpus), str(out)]
     command += ["--workers", str(workers)]
-    began, samples, last = time.perf_counter(), [], 0.0
+    began, cpu, samples, last = time.perf_counter(), sum(os.times()[2:4]), [], 0.0
     with (out.parent / f"{out.name}.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.DEVNULL)
         while process.poll() is None:
@@ -79,7 +79,13 @@ def run(corpus: Path, out: Path, workers: int, kill_at: int | None) -> dict:
                     time.sleep(0.1)
     seconds = time.perf_counter() - began
     parent, reader = (round(max(column), 1) for column in zip(*samples, strict=True))
-    return {"status": process.returncode, "s": round(seconds, 1), "parent_MB": parent, "reader_MB": reader}
+    return {
+        "status": process.returncode,
+        "s": round(seconds, 1),
+        "cpu_s": round(sum(os.times()[2:4]) - cpu, 1),  # of a killed run without its readers
+        "parent_MB": parent,
+        "reader_MB": reader,
+    }
 
 
 def content(folder: Path) -> dict[str, str]:

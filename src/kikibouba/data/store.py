@@ -57,8 +57,11 @@ class Split:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Rows of each example, int64 [n]."""
-        return np.diff(self.offsets)
+        """Rows of each example, int64 [n]; where all are equally long, one number seen n times."""
+        lengths = np.diff(self.offsets)
+        if len(lengths) and (lengths == lengths[0]).all():
+            return np.broadcast_to(lengths[:1].copy(), len(lengths))
+        return lengths
 
 
 class Dataset:

@@ -121,12 +121,15 @@ class SplitBatches:
         }
 
     def _shuffle(self, epoch: int) -> np.ndarray:
-        """The examples of every batch of an epoch, int64 [batches, batch_size]; a remainder is left out."""
+        """The examples of every batch of an epoch, int [batches, batch_size]; a remainder is left out."""
         rng = np.random.default_rng([self.seed, epoch])
         order = rng.permutation(len(self.examples))[: self.batches_per_epoch * self.batch_size]
-        lengths = self.examples.lengths[order]
+        if len(self.examples) < 2**31:
+            order = order.astype(np.int32)  # millions of examples: half the memory
+        lengths = self.examples.lengths
         if lengths.min() == lengths.max():
             return order.reshape(-1, self.batch_size)
+        lengths = lengths[order]
         pools = np.arange(len(order)) // (POOL * self.batch_size)
         batches = order[np.lexsort((lengths, pools))].reshape(-1, self.batch_size)
         return rng.permutation(batches)
