@@ -2,17 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from music import reference_files
+from music import reference_files, windows_or_none
 
 from kikibouba.data.melody import MelodyRepresentation
 from kikibouba.data.midi import from_midi_bytes
 from kikibouba.data.notes import NoteSequence
 from kikibouba.data.trio import TrioRepresentation
-from kikibouba.errors import KikiboubaError
 
 CHORD_MELODY = MelodyRepresentation(valid_programs=None, chords="triad")
 TRIO = TrioRepresentation()
@@ -27,13 +25,6 @@ def sequence_of(name: str, content: bytes) -> NoteSequence:
     return sequence
 
 
-def windows_or_none(representation: Any, item: NoteSequence) -> np.ndarray:
-    try:
-        return np.array(representation.windows(item))
-    except KikiboubaError:
-        return np.zeros((0, representation.steps, 3))
-
-
 def decoded_notes(sequence: NoteSequence) -> list[list[float]]:
     columns = ("pitch", "velocity", "start", "end", "instrument", "program", "is_drum")
     return sorted([float(note[name]) for name in columns] for note in sequence.notes)
@@ -44,7 +35,7 @@ def test_melodies_with_chords_equal_the_original(shared: Path, name: str) -> Non
     seen = 0
     for facts, content, arrays in reference_files(shared, name):
         if "mel2_chords" in facts["conv"]:
-            rows = windows_or_none(CHORD_MELODY, sequence_of(name, content))
+            rows = np.array(windows_or_none(CHORD_MELODY, sequence_of(name, content)))
             assert len(rows) == facts["conv"]["mel2_chords"]["all"], facts["file"]
             if not len(rows):
                 continue
@@ -58,7 +49,7 @@ def test_melodies_with_chords_equal_the_original(shared: Path, name: str) -> Non
 def test_trios_equal_the_original(shared: Path) -> None:
     seen = 0
     for facts, content, arrays in reference_files(shared, "trio"):
-        rows = windows_or_none(TRIO, from_midi_bytes(content))
+        rows = np.array(windows_or_none(TRIO, from_midi_bytes(content)))
         assert len(rows) == facts["conv"]["trio16"]["all"], facts["file"]
         if len(rows):
             assert np.array_equal(rows[:MOST], arrays["trio16/all/labels"]), facts["file"]

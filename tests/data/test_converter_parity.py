@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from music import reference_files, windows_or_none
+from music import reference_files
 
 from kikibouba.data.drums import DrumsRepresentation
 from kikibouba.data.melody import MelodyRepresentation

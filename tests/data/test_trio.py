@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from music import STEP, tune
+from music import STEP, tune, windows_or_none
 
 from kikibouba.config import representation_from_dict, representation_to_dict
 from kikibouba.data.chords import chord_class
@@ -38,10 +38,7 @@ def bars(pitch: int, first: int, last: int, instrument: int, program: int) -> li
 
 
 def rows(representation: TrioRepresentation, sequence: NoteSequence) -> list[list[list[int]]]:
-    try:
-        return [row.tolist() for row in representation.windows(sequence)]
-    except KikiboubaError:
-        return []
+    return [row.tolist() for row in windows_or_none(representation, sequence)]
 
 
 def slow_melody(notes: list[Note], num_steps: int) -> list[int]:
