@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kikibouba.data.chords import (
@@ -111,6 +111,7 @@ SYMBOLS = st.builds(
 
 
 @given(SYMBOLS, st.integers(-30, 30))
+@settings(deadline=None)
 def test_transposing_a_symbol_transposes_its_class(symbol: str, semitones: int) -> None:
     moved = transpose_symbol(symbol, semitones)
     assert chord_class(moved) == transpose_classes(np.array([chord_class(symbol)]), semitones)[0]

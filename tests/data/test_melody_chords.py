@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from music import STEP, tune
 
@@ -153,6 +153,7 @@ EXAMPLES = st.integers(0, 2**32 - 1).map(random_example)
 
 
 @given(EXAMPLES, st.integers(-5, 5))
+@settings(deadline=None)
 def test_transposition_moves_chords_and_keys_with_the_notes(row: np.ndarray, semitones: int) -> None:
     there, expected = (
         BOTH.to_sequence(BOTH.transpose(row, semitones)),
@@ -165,6 +166,7 @@ def test_transposition_moves_chords_and_keys_with_the_notes(row: np.ndarray, sem
 
 
 @given(EXAMPLES)
+@settings(deadline=None)
 def test_what_is_decoded_is_read_again(row: np.ndarray) -> None:
     (again,) = BOTH.windows(BOTH.to_sequence(row))
     assert np.array_equal(again, row)

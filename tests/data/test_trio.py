@@ -246,12 +246,14 @@ TRIOS = st.integers(0, 2**32 - 1).map(random_trio)
 
 
 @given(TRIOS)
+@settings(deadline=None)
 def test_what_is_decoded_is_read_again(row: np.ndarray) -> None:
     (again,) = TWO_BARS.windows(TWO_BARS.to_sequence(row))
     assert np.array_equal(again, row)
 
 
 @given(TRIOS, st.integers(-20, 20))
+@settings(deadline=None)
 def test_transposition_spares_the_drums(row: np.ndarray, semitones: int) -> None:
     moved = TWO_BARS.transpose(row, semitones)
     assert np.array_equal(moved[:, 2], row[:, 2])
