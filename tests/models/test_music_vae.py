@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ from kikibouba.models.base import Batch, LatentModel
 from kikibouba.models.music_vae.config import PRESETS, ModelConfig
 from kikibouba.models.music_vae.decoders import Draw
 from kikibouba.models.music_vae.heads import gumbel
-from kikibouba.models.music_vae.model import build, time_first
+from kikibouba.models.music_vae.model import build, kl_from_standard_normal, time_first
 from kikibouba.models.music_vae.stack import Noise
 
 TINY = ModelConfig(
@@ -227,6 +228,18 @@ def test_free_bits_cost_nothing(batch, free_bits):
     )  # fresh: all examples have the same KL, 1.2 bits
     assert parts["kl_bits"] == pytest.approx(1.23, abs=0.01)
     assert parts["kl_loss"] == pytest.approx(max(1.23 - free_bits, 0) * 0.693, abs=0.01)
+
+
+def test_free_bits_of_each_dimension_are_met_on_average(model, batch):
+    """A budget of 0 is the whole KL; a dimension below its budget costs nothing and has no gradient."""
+    eps = torch.zeros(6, 8)
+    q = model.encode(*batch)
+    kl = kl_from_standard_normal(q).mean(0)
+    assert model.loss_from_noise(batch, 1, eps)["kl_bits"] == pytest.approx(kl.sum().item() / math.log(2))
+    budget = kl.median().item() / math.log(2)
+    model.config = replace(TINY, free_bits=0.0, free_bits_per_dimension=budget)
+    expected = (kl - kl.median()).clamp(min=0).sum()
+    torch.testing.assert_close(model.loss_from_noise(batch, 1, eps)["kl_loss"], expected.detach())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

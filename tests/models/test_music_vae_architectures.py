@@ -197,6 +197,20 @@ def test_dropout_is_noise_of_the_generator_and_only_in_training(case):
     )
 
 
+def test_low_precision_is_near_full_precision(case):
+    """Under autocast, with what is drawn and dropped on the way."""
+    model, _, batch = case
+    eps = torch.randn(BATCH, 3, generator=torch.Generator().manual_seed(1))
+    expected = model.loss_from_noise(batch, 5, eps)["loss"]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.loss_from_noise(batch, 5, eps)["loss"]
+        noise = Noise(0.8, 0.5, torch.Generator().manual_seed(0))
+        disturbed = model.loss_from_noise(batch, 5, eps, noise)["loss"]
+    torch.testing.assert_close(loss, expected, rtol=0.03, atol=0.03)
+    disturbed.backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
 def test_scheduled_sampling_in_every_architecture(case):
     """Inputs are replaced, the loss has a gradient, and at probability 0 it is the teacher-forced one."""
     model, _, batch = case
