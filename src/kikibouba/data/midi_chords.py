@@ -1,9 +1,9 @@
 """Chord symbols in the texts of a MIDI file: MIDI has no event for chords.
 
 Read are texts, lyrics and markers of any track. The texts of one kind in one track are taken for chords if
-most of them are built like chord symbols, so that neither words among chords ("Refrain") nor words like chords
-in lyrics ("A", "Am") do harm. Markers A, B, C … in this order are rehearsal marks. Where several tracks or
-kinds qualify, the one with most chords counts. This package writes chords as texts of the first track.
+most of them are built like chord symbols: neither words among chords ("Refrain") nor words like chords in
+lyrics ("A", "Am") do harm. Markers A, B, C … in this order are rehearsal marks. Where several tracks or kinds
+qualify, the one with most chords counts. This package writes chords as texts of the first track.
 """
 
 from collections import defaultdict
