@@ -7,8 +7,10 @@ import pytest
 
 from kikibouba import hub
 from kikibouba.cli import main
+from kikibouba.config import load_representation
 from kikibouba.data.midi import read_midi, write_midi
 from kikibouba.data.notes import NoteSequence, make_notes
+from kikibouba.data.pieces import cut
 from kikibouba.errors import KikiboubaError
 from kikibouba.inputs import read_examples, read_piece
 from tiny_models import notes_of
@@ -177,3 +179,16 @@ def test_artifacts_are_named_by_their_model(trained, tmp_path):
     _, _, folder = trained
     run("sample", folder, "-n", 2, "-o", tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model-1.mid", "model-2.mid"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_windows_of_a_whole_piece_are_examples_like_any(case):
+    """Where all bars are played, cutting a song changes nothing in what a window holds, chords included."""
+    preset, settings = CASES[case]
+    ours = dict(setting.split("=") for setting in settings if setting[0] == "r")
+    representation = load_representation(preset, ours)
+    piece = song(3, bars=8, qpm=97.0)
+    known = {array.tobytes() for array in representation.windows(piece)}
+    found = cut(piece, representation)
+    assert {array.tobytes() for array in found.arrays} <= known
+    assert len(found.arrays) == 8 // representation.bars

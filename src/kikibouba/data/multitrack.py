@@ -122,6 +122,11 @@ class MultitrackRepresentation:
         """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
         return [read_midi(path)]
 
+    def named(self, item: NoteSequence) -> NoteSequence:
+        """The piece with the chords that its examples are told, guessed where it names none."""
+        controls = ChordControls(self.chords, key=False, steps_per_quarter=self.steps_per_quarter)
+        return controls.named(item, apply_sustain)
+
     def warnings(self, item: NoteSequence) -> list[str]:
         """What looks wrong about a piece's meter and beat, one line each."""
         return grid_warnings(item)

@@ -67,8 +67,6 @@ def cut(sequence: NoteSequence, representation: Any) -> Piece:
     Raises:
         KikiboubaError: the piece holds none (`representation.windows` says why).
     """
-    if hasattr(representation, "named"):
-        sequence = representation.named(sequence)
     if hasattr(representation, "named"):  # chords are guessed from all bars and instruments
         sequence = representation.named(sequence)
     if getattr(representation, "one_instrument", False):

@@ -1,4 +1,6 @@
-"""What a kind of content (melody, drums, sketch) must know about itself to be read, modelled and written."""
+"""What a kind of content (melody, drums, groove, sketch, …) must know about itself to be read, modelled and
+written.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -27,12 +29,32 @@ class Representation(Protocol):
 
     The three forms of one example:
         item      what a file holds: a `NoteSequence`, or a drawing as stroke-3 [N, 3]
-        array     one training example: labels [T] int (melody, drums) or stroke-3 [N, 3] float32 (sketch)
+        array     one training example [T] or [T, K]: labels (melody, drums, trio), numbers (groove), or
+                  stroke-3 [N, 3] float32 (sketch)
         artifact  what a user sees, hears and saves: `Tune`, `Drawing`
+
+    What every kind has is below. Some have more, which others need not have:
+
+        layout: Layout                      what the columns of an array are, for models that go by it; then
+                                            there is also `steps`, the length of an array
+        bars, steps_per_quarter: int        of music: how long an example is, and the grid; whole pieces can
+                                            then be cut into examples (`data.pieces`)
+        suffixes: tuple[str, ...]           the files that `prepare` looks for; else every file of a folder
+        read_many(path) → Iterator[Item]    instead of `read`, where a file holds many items one by one, or
+                                            says which split or category each belongs to
+        warnings(item) → list[str]          what looks wrong about an item that can be used
+        named(item) → item                  the item with the chords and keys that its examples are told
+        fill_up(array) → array              an example of fewer bars, filled up with silence; by default
+                                            with rows of zeros
+        one_instrument: bool                an example is of one instrument, so a whole piece follows one
+        controls_from_text(chords, key)     what a user writes as control columns [T, C]
+        in_use() → Representation           the same for the files that a trained model is given, if they
+                                            differ from those it is trained on
+        scale_factor: float                 what `prepare` divides examples by; 1 lets it find out
     """
 
     kind: str
-    """"melody", "drums" or "sketch": the word after `--to`."""
+    """"melody", "drums", "sketch", …: the word after `prepare` and `--to`."""
 
     def read(self, path: Path) -> list[Any]:
         """Items of a file: parsing and no more. Raises KikiboubaError if the file is broken."""
