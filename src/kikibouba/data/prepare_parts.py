@@ -24,9 +24,6 @@ import numpy as np
 from kikibouba.data.sources import Source
 from kikibouba.errors import KikiboubaError
 
-Example = tuple[np.ndarray, int, int]
-"""An example, its split and its category, as in a part file."""
-
 CACHED_PARTS = 4
 """Parts held in memory while they are put together; files that lie side by side are mostly in one part."""
 
@@ -47,18 +44,24 @@ class Reading(NamedTuple):
     examples: Examples
 
 
-def write_part(path: Path, records: list[dict[str, Any]], examples: list[Example]) -> None:
+def end_to_end(arrays: Sequence[np.ndarray], split: int, category: int) -> Examples:
+    """At least one example, all of one split and category."""
+    lengths = np.array([len(array) for array in arrays], np.int64)
+    count = len(arrays)
+    return Examples(
+        np.concatenate(arrays), lengths, np.full(count, split, np.int8), np.full(count, category, np.int32)
+    )
+
+
+NOTHING = Examples(np.empty(0), np.zeros(0, np.int64), np.zeros(0, np.int8), np.zeros(0, np.int32))
+
+
+def write_part(path: Path, records: list[dict[str, Any]], blocks: list[Examples]) -> None:
     """Write a part file, whole or not at all."""
-    arrays = [array for array, _, _ in examples]
     content = io.BytesIO()
-    for column in (
-        np.frombuffer(json.dumps(records).encode(), np.uint8),
-        np.concatenate(arrays) if arrays else np.empty(0),
-        np.array([len(array) for array in arrays], np.int64),
-        np.array([split for _, split, _ in examples], np.int8),
-        np.array([category for _, _, category in examples], np.int32),
-    ):
-        np.save(content, column)
+    np.save(content, np.frombuffer(json.dumps(records).encode(), np.uint8))
+    for columns in zip(*(blocks or [NOTHING]), strict=True):
+        np.save(content, np.concatenate(columns))
     unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
     try:
         unfinished.write_bytes(content.getbuffer())  # numpy's own writing does not tell a full disk

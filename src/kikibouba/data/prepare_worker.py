@@ -27,7 +27,7 @@ from typing import Any, TextIO
 
 from kikibouba.config import from_dict
 from kikibouba.data.prepare_ledger import Tally
-from kikibouba.data.prepare_parts import Example, signature, write_part
+from kikibouba.data.prepare_parts import Examples, end_to_end, signature, write_part
 from kikibouba.data.representation import Item
 from kikibouba.data.store import SPLITS
 from kikibouba.errors import KikiboubaError
@@ -49,14 +49,15 @@ def read_items(representation: Any, path: Path, problems: list[str]) -> Iterator
             yield Item(content, where=getattr(content, "name", ""))
 
 
-def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any], list[Example]]:
-    """The record and the examples of one file. Whatever is wrong with the file ends up in the record."""
+def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any], list[Examples]]:
+    """The record of one file, and its examples item by item. Whatever is wrong with it is in the record."""
     record = blank_record(name, path)
-    examples: list[Example] = []
+    blocks: list[Examples] = []
     categories: dict[str, int] = {}
     left_out, problems = Tally(), []
     try:
-        record["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            record["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
         for item in read_items(representation, path, problems):
             try:
                 arrays = representation.windows(item.content)
@@ -65,7 +66,8 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
                 continue
             split = -1 if item.split is None else SPLITS.index(item.split)
             category = -1 if not item.category else categories.setdefault(item.category, len(categories))
-            examples += [(array, split, category) for array in arrays]
+            if arrays:
+                blocks.append(end_to_end(arrays, split, category))
             if hasattr(representation, "warnings"):
                 texts = representation.warnings(item.content)
                 record["warnings"] += [f"{item.where}: {text}" if item.where else text for text in texts]
@@ -79,13 +81,13 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
         where, _, why = problem.partition(": ")
         left_out.add(why, where)
     record["left_out"] = left_out.rows()
-    if not examples and record["skipped"] is None:
+    if not blocks and record["skipped"] is None:
         record["skipped"] = _why_nothing(left_out)
     if record["skipped"] is not None:
-        examples, categories = [], {}
-    record |= {"count": len(examples), "categories": list(categories)}
-    record["splitless"] = bool(examples) and all(split < 0 for _, split, _ in examples)
-    return record, examples
+        blocks, categories = [], {}
+    record |= {"count": sum(len(block.lengths) for block in blocks), "categories": list(categories)}
+    record["splitless"] = bool(blocks) and all(block.splits[0] < 0 for block in blocks)
+    return record, blocks
 
 
 def blank_record(name: str, path: Path, skipped: str | None = None) -> dict[str, Any]:
@@ -122,10 +124,10 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     for line in requests:
         chunk = json.loads(line)
         try:
-            for number, (records, examples) in enumerate(_parts(representation, chunk["files"])):
+            for number, (records, blocks) in enumerate(_parts(representation, chunk["files"])):
                 if os.getppid() != parent:
                     return  # the run was killed; what is written from now on could get in the next one's way
-                write_part(Path(f"{chunk['parts']}-{number}.part"), records, examples)
+                write_part(Path(f"{chunk['parts']}-{number}.part"), records, blocks)
             reply({"files": len(chunk["files"])})
         except OSError as error:
             reply({"error": error.strerror or str(error)})
@@ -133,21 +135,21 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
 
 def _parts(
     representation: Any, files: list[dict[str, str]]
-) -> Iterator[tuple[list[dict[str, Any]], list[Example]]]:
+) -> Iterator[tuple[list[dict[str, Any]], list[Examples]]]:
     """(records, examples) of files, in parts of about `PART_BYTES` at most."""
     records: list[dict[str, Any]] = []
-    examples: list[Example] = []
+    blocks: list[Examples] = []
     size = 0
     for file in files:
         record, found = extract(representation, file["name"], Path(file["path"]))
         records.append(record)
-        examples += found
-        size += sum(array.nbytes for array, _, _ in found)
+        blocks += found
+        size += sum(block.rows.nbytes for block in found)
         if size > PART_BYTES:
-            yield records, examples
-            records, examples, size = [], [], 0
+            yield records, blocks
+            records, blocks, size = [], [], 0
     if records:
-        yield records, examples
+        yield records, blocks
 
 
 def main() -> None:
