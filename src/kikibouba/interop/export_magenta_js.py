@@ -22,7 +22,8 @@ def magenta_js_from(
     """
     check_runs_in_js(model)
     spec = js_from_representation(representation, model.decoder_level_lengths)
-    return music_vae_to_tf(state), spec
+    boolean = {"useBooleanDecoder": True} if model.decoder == "bits" else {}
+    return music_vae_to_tf(state), spec | boolean
 
 
 def check_runs_in_js(model: ModelConfig) -> None:
@@ -34,6 +35,7 @@ def check_runs_in_js(model: ModelConfig) -> None:
         "it has no encoder": model.encoder == "none",
         "its encoder is not bidirectional": model.encoder == "lstm",
         "its encoder has more than one layer": len(model.enc_rnn_size) > 1,
+        "it hears controls through more than one layer": len(model.control_rnn_size) > 1,
         "layers of one decoder differ in size": any(len(set(sizes)) > 1 for sizes in stacks),
         "it has residual connections": model.residual_encoder or model.residual_decoder,
         "its conductor hears what was said (autoregressive)": bool(levels) and model.autoregressive,

@@ -49,7 +49,7 @@ def music_vae_from(
         )
     base = _base(original, structure, path, preset)
     levels = levels_from_js(original.spec) if "dataConverter" in original.spec else None
-    model = _model(base, structure, levels)
+    model = _model(base, structure, levels, bool(original.spec.get("useBooleanDecoder", False)))
     description = f"{base.description.rstrip('.')}; imported from {original.format}"
     return replace(base, name=name, model=model, description=description), state
 
@@ -99,13 +99,13 @@ def _add_sigma(state: dict[str, Tensor], allow_partial: str | None, notes: list[
     notes.append("encoder/sigma was missing: encoding gives the mean, with a sigma of nearly 0")
 
 
-def _model(base: Preset, found: Structure, levels: tuple[int, int] | None) -> ModelConfig:
+def _model(base: Preset, found: Structure, levels: tuple[int, int] | None, boolean: bool) -> ModelConfig:
     """The base's settings with the sizes and kinds that were found."""
     encoder_levels, decoder_levels = base.model.encoder_level_lengths, base.model.decoder_level_lengths
     if levels:
         segments, steps = levels
         encoder_levels, decoder_levels = (steps, segments), (segments, steps)
-    groove = base.representation.kind == "groove"
+    softmax = "bits" if boolean else "groove" if base.representation.kind == "groove" else "categorical"
     return replace(
         base.model,
         z_size=found.z_size,
@@ -113,10 +113,11 @@ def _model(base: Preset, found: Structure, levels: tuple[int, int] | None) -> Mo
         enc_rnn_size=found.enc_rnn_size or base.model.enc_rnn_size,
         enc_upper_rnn_size=found.enc_upper_rnn_size,
         encoder_level_lengths=encoder_levels if found.encoder_levels else (),
-        decoder={"softmax": "groove" if groove else "categorical"}.get(found.decoder, found.decoder),
+        decoder=softmax if found.decoder == "softmax" else found.decoder,
         dec_rnn_size=found.dec_rnn_size,
         conductor_rnn_size=found.conductor_rnn_size,
         decoder_level_lengths=decoder_levels if found.decoder_levels else (),
+        control_rnn_size=found.control_rnn_size,
         autoregressive=found.autoregressive,
         residual_encoder=found.residual_encoder,
         residual_decoder=found.residual_decoder,

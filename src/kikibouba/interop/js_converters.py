@@ -23,7 +23,10 @@ CHORD_ENCODERS = {
     "PitchChordEncoder": "pitches",
 }
 _DRUMS = ("DrumsConverter", "DrumRollConverter", "DrumsOneHotConverter")
-_OUTLINES: dict[Any, Literal["shape", "rhythm"]] = {"MelodyShapeConverter": "shape", "MelodyRhythmConverter": "rhythm"}
+_OUTLINES: dict[Any, Literal["shape", "rhythm"]] = {
+    "MelodyShapeConverter": "shape",
+    "MelodyRhythmConverter": "rhythm",
+}
 _TYPES = ("MelodyConverter", *_DRUMS, "GrooveConverter", "TrioConverter", "MultitrackConverter", *_OUTLINES)
 
 

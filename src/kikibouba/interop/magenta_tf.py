@@ -11,6 +11,7 @@ A name is a place in the model and a layer there. The places:
 | core_decoder/decoder                    | decoder.core           | its lowest level                  |
 | core_decoder_K/decoder                  | decoder.parts.K        | one of several outputs            |
 | core_decoder/core_decoder_K/decoder     | decoder.core.parts.K   | both                              |
+| control_preprocessing                   | listener               | how the decoder hears controls    |
 
 and the layers:
 
@@ -59,7 +60,9 @@ def _joined(places: tuple, layers: tuple) -> tuple[tuple[str, str], ...]:
     return tuple((a + c, b + d) for (a, b), (c, d) in product(places, layers))
 
 
+_LISTENER = (("control_preprocessing/", "listener."),)
 _LSTMS = (
+    *_joined(_LISTENER, _BOTH_WAYS),
     *_joined(_ENCODERS, (*_BOTH_WAYS, *_LAYERS)),
     *_joined(_DECODERS, _LAYERS),
     *_joined(_CONDUCTORS, (("cell_{}", "layers.{}"),)),
@@ -125,8 +128,8 @@ def _from_tf(name: str, value: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
                 yield here + ours, value.squeeze(axis)
                 return
         raise KikiboubaError(
-            f"variable {name!r} is not one of a MusicVAE (control preprocessing and decoders that "
-            "encode again what they said cannot be imported)"
+            f"variable {name!r} is not one of a MusicVAE (decoders that encode again what they said "
+            "cannot be imported)"
         )
 
 

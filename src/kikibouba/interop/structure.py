@@ -36,7 +36,8 @@ class Structure(NamedTuple):
     outputs: tuple[int, ...]
     """Width of what each decoder says."""
     controls: int
-    """Width of what the decoder is told."""
+    """Width of what the model is told at every step."""
+    control_rnn_size: tuple[int, ...]
 
 
 def structure_of(state: Mapping[str, Tensor]) -> Structure:
@@ -59,6 +60,9 @@ def structure_of(state: Mapping[str, Tensor]) -> Structure:
     top = "decoder.conductors.0." if conductors else cores[0]
     z_size = _shape(state, top + "initial_state.weight")[1]
     controls = _input_width(state, cores[0] + "layers.0.") - outputs[0] - e_size
+    listens = "listener.forward_layers.0.w_h" in state
+    if listens:
+        controls = _input_width(state, "listener.forward_layers.0.")
     encoder, levels = _encoder(state)
     lowest = _encoder_layers(encoder, 0 if levels else None)
     first = () if encoder == "none" else _sizes(state, lowest)
@@ -80,6 +84,7 @@ def structure_of(state: Mapping[str, Tensor]) -> Structure:
         inputs=0 if encoder == "none" else _input_width(state, lowest.format(0)) - controls,
         outputs=tuple(outputs),
         controls=controls,
+        control_rnn_size=_sizes(state, "listener.forward_layers.{}.") if listens else (),
     )
 
 

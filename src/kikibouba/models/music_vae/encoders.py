@@ -112,6 +112,24 @@ class HierarchicalEncoder(Encoder):
         return x[0]
 
 
+class Listener(nn.Module):
+    """Controls as a decoder hears them that knows what comes: both outputs of LSTMs that read them forwards
+    and backwards, at every step.
+    """
+
+    def __init__(self, input_size: int, sizes: Sequence[int]) -> None:
+        super().__init__()
+        inputs = (input_size, *(2 * size for size in sizes[:-1]))
+        self.forward_layers = _single_layers(inputs, sizes, residual=False)
+        self.backward_layers = _single_layers(inputs, sizes, residual=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features [T, B, input_size] → [T, B, 2 sizes[-1]]."""
+        for fw, bw in zip(self.forward_layers, self.backward_layers, strict=True):
+            x = torch.cat([fw.run(dense, x)[0], bw.run(dense, x.flip(0))[0].flip(0)], -1)
+        return x
+
+
 def _single_layers(inputs: Sequence[int], sizes: Sequence[int], residual: bool) -> Sequence[StackLayer]:
     """Each layer a stack of its own, so that with residual connections all of them project."""
     pairs = zip(inputs, sizes, strict=True)

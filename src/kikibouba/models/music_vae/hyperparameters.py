@@ -26,12 +26,16 @@ class ModelConfig:
     """"none": a decoder alone, imported without its encoder. It can sample and decode."""
     encoder_level_lengths: tuple[int, ...] = ()
     """Steps that each level of a hierarchical encoder sums up, the lowest first; none: a flat encoder."""
-    decoder: Literal["categorical", "split", "nade", "groove"] = "categorical"
-    """What is said: labels, each by its own softmax; the same by one decoder for each column; bits; or hits,
-    velocities and offsets.
+    decoder: Literal["categorical", "split", "nade", "bits", "groove"] = "categorical"
+    """What is said: labels, each by its own softmax; the same by one decoder for each column; bits, each on
+    the strength of those before it, or by itself; or hits, velocities and offsets.
     """
     decoder_level_lengths: tuple[int, ...] = ()
     """Steps of each level of a hierarchical decoder, the highest first; none: a flat decoder."""
+    control_rnn_size: tuple[int, ...] = ()
+    """Units of each layer, per direction, of an LSTM through which the decoder hears the controls; none: it
+    hears them as they are.
+    """
     autoregressive: bool = False
     """Whether the upper levels of a hierarchical decoder hear what the levels below said."""
     residual_encoder: bool = False
@@ -73,6 +77,8 @@ def check(model: ModelConfig, representation: Any) -> None:
             )
         if len(lengths) == 1:
             raise KikiboubaError(f"model.{name} {list(lengths)} has but one level; leave it empty or add one")
+    if model.control_rnn_size and (model.decoder_level_lengths or not layout.controls):
+        raise KikiboubaError("model.control_rnn_size is for a flat decoder with controls; leave it empty")
     parts = layout.outputs
     labels = all(part.table is not None for part in parts)
     is_groove = len(parts) == 1 and not labels and parts[0].width % 3 == 0
@@ -80,6 +86,7 @@ def check(model: ModelConfig, representation: Any) -> None:
         "categorical": labels,
         "split": labels,
         "nade": len(parts) == 1 and not is_groove,
+        "bits": len(parts) == 1 and not is_groove,
         "groove": is_groove,
     }
     if not can_say[model.decoder]:

@@ -30,8 +30,9 @@ from kikibouba.models.music_vae.encoders import (
     Encoder,
     ForwardEncoder,
     HierarchicalEncoder,
+    Listener,
 )
-from kikibouba.models.music_vae.heads import CategoricalHead, GrooveHead, Head, NadeHead
+from kikibouba.models.music_vae.heads import BitsHead, CategoricalHead, GrooveHead, Head, NadeHead
 from kikibouba.models.music_vae.hyperparameters import ModelConfig, check
 from kikibouba.models.music_vae.stack import NO_NOISE, Noise
 from kikibouba.nn import schedules
@@ -72,6 +73,9 @@ class MusicVAE(nn.Module):
         self.inputs = Columns([*layout.inputs, *layout.controls])
         encodes = config.z_size > 0 and config.encoder != "none"
         self.encoder = make_encoder(config, self.inputs.width) if encodes else None
+        self.controls = Columns(renumbered(layout.controls))
+        sizes = config.control_rnn_size
+        self.listener = Listener(self.controls.width, sizes) if sizes else None
         self.decoder = make_decoder(config, layout)
         if config.latent_init == "clear":
             self.clear_latent()
@@ -133,7 +137,7 @@ class MusicVAE(nn.Module):
             told = torch.zeros((self.steps, batch, width), dtype=torch.int64, device=z.device)
         else:
             told = time_first(controls)
-        said, _ = self.decoder.generate(z, told, Draw(temperature, generator, stops))
+        said, _ = self.decoder.generate(z, self.heard(told), Draw(temperature, generator, stops))
         x = torch.cat([said, told], -1) if told.shape[-1] else said
         x = x.squeeze(-1) if x.shape[-1] == 1 else x
         return x.transpose(0, 1).contiguous(), torch.full((batch,), self.steps, device=z.device)
@@ -193,8 +197,12 @@ class MusicVAE(nn.Module):
         both as `Decoder.in_segments` lays them out.
         """
         targets, controls = pick(x, self.layout.outputs), pick(x, self.layout.controls)
-        raw, _ = self.decoder(z, self.decoder.shift_right(targets), controls, noise)
+        raw, _ = self.decoder(z, self.decoder.shift_right(targets), self.heard(controls), noise)
         return raw.float(), self.decoder.in_segments(targets)
+
+    def heard(self, controls: Tensor) -> Tensor:
+        """Controls [T, B, C] as the decoder hears them."""
+        return controls if self.listener is None else self.listener(self.controls.features(controls))
 
     def _kl_loss(self, kl: Tensor) -> Tensor:
         """KL [B, Z] in nats → what it costs.
@@ -232,6 +240,8 @@ def make_encoder(config: ModelConfig, input_size: int) -> Encoder:
 def make_decoder(config: ModelConfig, layout: Layout) -> Decoder:
     """What says the layout's outputs."""
     parts, controls = renumbered(layout.outputs), renumbered(layout.controls)
+    if config.control_rnn_size:
+        controls = [Part(0, 2 * config.control_rnn_size[-1])]
     levels = config.decoder_level_lengths
     stacks = config.dec_rnn_size, config.residual_decoder
     conductor_sizes = config.conductor_rnn_size or config.dec_rnn_size
@@ -255,6 +265,8 @@ def make_head(config: ModelConfig, parts: Sequence[Part]) -> Head:
     """What scores and draws these columns in one piece."""
     if config.decoder == "nade":
         return NadeHead(parts[0], config.nade_num_hidden)
+    if config.decoder == "bits":
+        return BitsHead(parts[0])
     return GrooveHead(parts[0]) if config.decoder == "groove" else CategoricalHead(parts)
 
 
