@@ -19,13 +19,16 @@ WEIGHTS = ROOT / "src/kikibouba/weights"
 DATASETS = {
     "mel_2bar": "datasets/melody",
     "drums_2bar": "datasets/drums",
+    "groove_humanize_2bar": "datasets/groove",
     "sketch": "datasets/sketch",
     "hier_drums_4bar": "datasets/drums4",
 }
+GROOVE = "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)"
 CREDITS = {
     "mel_2bar": "POP909 (MIT, Wang et al. 2020; beat-aligned copy), Ryan's Mammoth Collection and O'Neill's "
     "Music of Ireland (public domain; ABC by volunteers, through music21's corpus)",
-    "drums_2bar": "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)",
+    "drums_2bar": GROOVE,
+    "groove_humanize_2bar": GROOVE,
     "hier_drums_4bar": "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)",
     "sketch": "Quick, Draw! dataset by Google (CC BY 4.0): 20 categories of about 800 drawings, 344 of 25",
 }
@@ -42,6 +45,11 @@ WEAKNESSES = {
         "Trained for an hour on half a CPU core, 5,500 steps of 64 patterns: it keeps metre and density, and "
         "loses detail that the two-bar model keeps.",
         "Hits lie on the grid and have one loudness.",
+    ],
+    "groove_humanize_2bar": [
+        "Plays what is likeliest: loudness and above all timing vary less than with the drummers.",
+        "Plays the hits it is told and no others; told none (`sample` without --controls-from), it is silent.",
+        "Ten drummers, most of them playing funk, rock and jazz, in 4/4 only; sixteenths at the finest.",
     ],
     "sketch": [
         "Trained for an hour on one CPU core on 18,600 drawings (the original: 50,000 steps and more, on "

@@ -16,6 +16,7 @@ kikibouba() { "$PYTHON" -m kikibouba "$@"; }
 "$PYTHON" runs/unpack.py "$DATA" datasets/raw
 kikibouba prepare mel_2bar datasets/raw/melody datasets/melody
 kikibouba prepare drums_2bar datasets/raw/drums datasets/drums
+kikibouba prepare groove_humanize_2bar datasets/raw/drums datasets/groove
 kikibouba prepare sketch datasets/raw/sketch datasets/sketch
 
 # A MusicVAE first learns to copy, almost without a KL term, and is then drawn towards the prior.
@@ -36,9 +37,11 @@ kikibouba train drums_2bar --data datasets/drums -o trained/drums_2bar_main --st
 kikibouba train drums_2bar --data datasets/drums -o trained/drums_2bar --start-from trained/drums_2bar_main \
     --steps "$STEPS" --max-minutes "$MINUTES" --device "$DEVICE" --set model.beta_rate=0 --set train.learning_rate=0.001
 
+kikibouba train groove_humanize_2bar --data datasets/groove -o trained/groove_humanize_2bar --device "$DEVICE"
+
 kikibouba train sketch --data datasets/sketch -o trained/sketch --steps "$STEPS" --max-minutes "$MINUTES" \
     --device "$DEVICE"
-"$PYTHON" runs/bundle.py mel_2bar drums_2bar sketch
+"$PYTHON" runs/bundle.py mel_2bar drums_2bar groove_humanize_2bar sketch
 
 for pair in sketch:mel_2bar sketch:drums_2bar mel_2bar:drums_2bar; do
     a=${pair%:*}

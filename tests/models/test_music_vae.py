@@ -87,7 +87,7 @@ def test_parameter_counts_are_the_originals(name, count):
     assert sum(p.numel() for p in model.parameters()) == count
 
 
-@pytest.mark.parametrize("name", ["mel_2bar", "drums_2bar"])
+@pytest.mark.parametrize("name", ["mel_2bar", "drums_2bar", "groove_humanize_2bar"])
 def test_presets_to_ship_fit_in_8_megabytes_of_float16(name):
     with torch.device("meta"):
         model = build(PRESETS[name].model, PRESETS[name].representation)

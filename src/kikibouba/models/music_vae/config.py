@@ -104,6 +104,15 @@ _OURS = (
         replace(_LITTLE_RECIPE, num_steps=8_000, decay_rate=0.9997),
     ),
     _preset(
+        "groove_humanize_2bar",
+        GrooveRepresentation(humanize=True, hits_as_controls=True, hop_bars=1),
+        replace(
+            _LITTLE, z_size=64, decoder="groove", max_beta=0.05, dropout_keep_prob=0.8, sampling_rate=1.0
+        ),
+        "Dynamics and timing for two bars of stiff drums, 1.1 M parameters: small enough to ship.",
+        replace(_LITTLE_RECIPE, num_steps=4000, decay_rate=0.9995, eval_every=250),
+    ),
+    _preset(
         "hier-drums_4bar_small",
         DrumsRepresentation(bars=4),
         _FOUR_BARS,
