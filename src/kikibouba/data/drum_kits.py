@@ -87,5 +87,5 @@ def merge_classes(bits: np.ndarray) -> np.ndarray:
     """Bits [T, 61] of the full table → labels [T] int64 of nine classes."""
     nine = np.zeros((len(bits), len(REDUCED)), bool)
     for c in range(len(REDUCED)):
-        nine[:, c] = bits[:, NINE_OF_FULL == c].any(1)
+        nine[:, c] = bits[:, c == NINE_OF_FULL].any(1)
     return nine @ (1 << np.arange(len(REDUCED)))
