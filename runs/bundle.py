@@ -48,7 +48,7 @@ WEAKNESSES = {
     ],
     "groove_humanize_2bar": [
         "Plays what is likeliest: loudness and above all timing vary less than with the drummers.",
-        "Plays the hits it is told and no others; told none (`sample` without --controls-from), it is silent.",
+        "Plays the hits it is told, no others; told none (`sample` without --controls-from), it is silent.",
         "Ten drummers, most of them playing funk, rock and jazz, in 4/4 only; sixteenths at the finest.",
     ],
     "sketch": [
