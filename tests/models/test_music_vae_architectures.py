@@ -2,7 +2,7 @@
 against what it says when it is told the same.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -220,6 +220,33 @@ def test_scheduled_sampling_in_every_architecture(case):
     loss.backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
     assert loss.item() != pytest.approx(model.loss_from_noise(batch, 5, eps)["loss"].item(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["hierarchical", "autoregressive", "hierarchical split", "tracks", "nade from bits", "groove"]
+)
+def test_learns_a_batch_by_heart(name):
+    """Random examples, so that all of them must pass through z."""
+    config, music = CASES[name]
+    torch.manual_seed(0)
+    sizes = {"z_size": 12, "enc_rnn_size": (24,), "dec_rnn_size": (32,), "max_beta": 0.0, "free_bits": 0.0}
+    model = build(replace(config, latent_init="clear", **sizes), music)
+    x = some_columns(music, torch.Generator().manual_seed(0))
+    batch = Batch(x, torch.full((BATCH,), STEPS))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for step in range(200):
+        optimizer.zero_grad()
+        parts = model.loss(batch, step, torch.Generator().manual_seed(step))
+        parts["loss"].backward()
+        optimizer.step()
+    assert parts["accuracy"] == 1.0
+    controls = x[..., [c for part in music.layout.controls for c in range(part.start, part.stop)]]
+    said, _ = model.decode(model.encode(*batch).mu, 0.0, controls=controls)
+    if name == "groove":
+        torch.testing.assert_close(said[..., :2], x[..., 6:8])
+        assert (said[..., 2:6] - x[..., 8:12]).abs().mean() < 0.15
+    else:
+        assert torch.equal(said.to(x.dtype), x)
 
 
 def test_tracks_end_at_their_end_token_unless_they_run_on():
