@@ -1,0 +1,82 @@
+"""Small untrained models of every kind, for export."""
+
+import numpy as np
+import torch
+
+from kikibouba.config import Preset
+from kikibouba.data.drums import DrumsRepresentation
+from kikibouba.data.groove import GrooveRepresentation
+from kikibouba.data.melody import MelodyRepresentation
+from kikibouba.data.melody_outline import MelodyOutlineRepresentation
+from kikibouba.data.multitrack import MultitrackRepresentation
+from kikibouba.data.sketch import SketchRepresentation
+from kikibouba.data.trio import TrioRepresentation
+from kikibouba.generate import Model
+from kikibouba.models.music_vae.config import ModelConfig
+from kikibouba.models.sketch_rnn.config import ModelConfig as SketchConfig
+from kikibouba.train.checkpoint import build_module
+
+SIZES = {"z_size": 6, "enc_rnn_size": (7,), "dec_rnn_size": (9, 9), "latent_init": "clear"}
+HIERARCHY = {"encoder_level_lengths": (16, 4), "decoder_level_lengths": (4, 16), "conductor_rnn_size": (8,)}
+
+MUSIC = {
+    "melody": (MelodyRepresentation(), ModelConfig(**SIZES)),
+    "melody_chords_key": (
+        MelodyRepresentation(chords="triad", condition_on_key=True, skip_polyphony=True),
+        ModelConfig(**SIZES),
+    ),
+    "melody_hierarchical": (MelodyRepresentation(bars=4), ModelConfig(**SIZES, **HIERARCHY)),
+    "drums": (DrumsRepresentation(), ModelConfig(**SIZES)),
+    "drums_nade": (
+        DrumsRepresentation(pitch_classes="reduced_2018", roll_output=True),
+        ModelConfig(**SIZES, decoder="nade", nade_num_hidden=11),
+    ),
+    "groove": (GrooveRepresentation(), ModelConfig(**SIZES, decoder="groove")),
+    "groove_humanize": (GrooveRepresentation(humanize=True), ModelConfig(**SIZES, decoder="groove")),
+    "groove_tap": (
+        GrooveRepresentation(tapify=True, fixed_velocities=True),
+        ModelConfig(**SIZES, decoder="groove"),
+    ),
+    "trio": (TrioRepresentation(bars=4), ModelConfig(**SIZES, **HIERARCHY, decoder="split")),
+    "multitrack": (
+        MultitrackRepresentation(max_instruments=4, events_per_instrument=16, chords="triad"),
+        ModelConfig(**SIZES, **HIERARCHY),
+    ),
+    "shape": (MelodyOutlineRepresentation("shape"), ModelConfig(**SIZES)),
+    "rhythm": (
+        MelodyOutlineRepresentation("rhythm", condition_on_key=True),
+        ModelConfig(**SIZES, decoder="bits", control_rnn_size=(5,)),
+    ),
+}
+"""Name → what it is; magenta.js can run all of them."""
+
+
+def music_model(name: str, seed: int = 0) -> Model:
+    """One of `MUSIC`, its weights larger than fresh ones, so that they matter."""
+    representation, config = MUSIC[name]
+    preset = Preset(name, "music_vae", representation, config)
+    module = build_module(preset, seed).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+    return Model(preset, module, name)
+
+
+def sketch_model(conditional: bool = True, seed: int = 0, **sizes) -> Model:
+    """A Sketch-RNN with plain LSTM cells."""
+    config = SketchConfig(
+        conditional=conditional, z_size=4, enc_rnn_size=6, dec_rnn_size=8, max_length=30, **sizes
+    )
+    preset = Preset("sketch", "sketch_rnn", SketchRepresentation(scale_factor=20.0, max_length=30), config)
+    module = build_module(preset, seed).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
+    return Model(preset, module, "sketch")
+
+
+def some_z(model: Model, n: int, seed: int = 0) -> np.ndarray:
+    """[n, Z] float32 from N(0, 1)."""
+    return np.random.default_rng(seed).standard_normal((n, model.z_size), np.float32)
