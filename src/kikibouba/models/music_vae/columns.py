@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kikibouba.data.layout import Part
+from kikibouba.nn.lstm import dense
 
 Tables = list[tuple[Tensor, Tensor | None]]
 """Of each part a matrix and what to add after multiplying by it (numbers only)."""
@@ -80,11 +81,6 @@ class Columns(nn.Module):
         ]
         labels_only = all(part.table is not None for part in self.parts)
         return torch.cat(rows).to(device, torch.int64 if labels_only else torch.float32).repeat(batch, 1)
-
-
-def dense(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x [..., W] @ weight [W, N] + bias, in the weight's type also under autocast."""
-    return F.linear(x, weight.t(), bias).to(weight.dtype)
 
 
 def numbers(x: Tensor, part: Part) -> Tensor:
