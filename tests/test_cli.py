@@ -88,6 +88,8 @@ def test_a_verbs_help_imports_no_torch():
         (["sample", "mel_2bar", "-o", "x", "--seed", "-1"], "seed"),
         (["sample", "mel_2bar", "-o", "x", "--tempreature", "1"], "--tempreature"),
         (["translate", SHEEP, "--to", "melody"], "-o/--out"),
+        (["sample", "mel_2bar", "-o", "x", "--attribute", "density"], "NAME=AMOUNT"),
+        (["sample", "mel_2bar", "-o", "x", "--attribute", "density=much"], "NAME=AMOUNT"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(run, argv, message):
@@ -131,10 +133,11 @@ def test_the_same_seed_writes_the_same_bytes(run, tmp_path):
         assert a != c
 
 
-def test_translate_all_at_another_tempo(run, tmp_path):
+@pytest.mark.parametrize("word", ["--whole", "--all"])
+def test_translate_a_whole_piece_at_another_tempo(run, tmp_path, word):
     """Four windows of two bars each, played at half the speed."""
     walk, whole, first = EXAMPLES / "morning_walk.mid", tmp_path / "whole.mid", tmp_path / "first.mid"
-    assert run("translate", walk, "--to", "drums", "--all", "-o", whole, "--tempo", 60)[0] == 0
+    assert run("translate", walk, "--to", "drums", word, "-o", whole, "--tempo", 60)[0] == 0
     assert run("translate", walk, "--to", "drums", "-o", first)[0] == 0
     assert read_midi(first).total_time <= 4.01
     assert 24 < read_midi(whole).total_time <= 32.01
@@ -192,13 +195,32 @@ def test_encode_then_decode_is_reconstruct(run, tmp_path):
 
 
 def test_encode_every_window_of_several_files(run, tmp_path):
-    run("encode", RIVER, EXAMPLES / "lullaby.mid", "--all", "-o", tmp_path / "z.json")
+    run("encode", RIVER, EXAMPLES / "lullaby.mid", "--whole", "-o", tmp_path / "z.json")
     found = json.loads((tmp_path / "z.json").read_text(encoding="utf-8"))
     assert found["model"] == "mel_2bar"
     assert len(found["mu"]) == len(found["sigma"]) == len(found["sources"]) > 2
     assert found["sources"][0] == RIVER
     status, out, _ = run("decode", tmp_path / "z.json", "-o", tmp_path / "tunes")
     assert (status, len(out)) == (0, len(found["mu"]))
+
+
+def test_a_whole_piece_encoded_and_decoded_is_the_whole_piece_reconstructed(run, tmp_path):
+    walk = EXAMPLES / "morning_walk.mid"
+    decoded, straight = tmp_path / "decoded.mid", tmp_path / "straight.mid"
+    assert run("reconstruct", walk, "--whole", "-o", straight)[0] == 0
+    for suffix in ("npz", "json"):
+        assert run("encode", walk, "--whole", "-o", tmp_path / f"z.{suffix}")[0] == 0
+        assert run("decode", tmp_path / f"z.{suffix}", "--whole", "-o", decoded)[0] == 0
+        assert np.array_equal(read_midi(decoded).notes, read_midi(straight).notes)
+    assert run("encode", walk, RIVER, "--whole", "-o", tmp_path / "two.json")[0] == 0
+    assert "several pieces" in one_line(run("decode", tmp_path / "two.json", "--whole", "-o", decoded))
+
+
+def test_a_sheet_of_all_drawings_of_several_files(run, tmp_path):
+    circle = EXAMPLES / "circle.svg"
+    assert run("encode", SHEEP, circle, "-o", tmp_path / "z.json")[0] == 0
+    assert run("decode", tmp_path / "z.json", "--whole", "-o", tmp_path / "sheet.svg")[0] == 0
+    assert len(read_svg(tmp_path / "sheet.svg")) > 1
 
 
 def test_encode_skips_what_it_cannot_read(run, tmp_path):
@@ -251,6 +273,43 @@ def test_prepare_train_evaluate_plot(run, tmp_path):
         assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_evaluate_several_models_side_by_side(run, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "figures.json"
+    assert run("prepare", "melody", EXAMPLES, data, "--workers", 1, "--fractions", 1, 0, 0)[0] == 0
+    argv = ["--data", data, "--split", "train", "--limit", 5, "--json", out]
+    status, one, _ = run("evaluate", "mel_2bar", *argv)
+    assert (status, json.loads(out.read_text(encoding="utf-8"))["examples"]) == (0, 5)
+    status, lines, _ = run("evaluate", "mel_2bar", hub.WEIGHTS / "mel_2bar", *argv)
+    assert status == 0
+    found = json.loads(out.read_text(encoding="utf-8"))
+    assert set(found) == {"mel_2bar", str(hub.WEIGHTS / "mel_2bar")}
+    row = next(line.split() for line in lines if "free-running accuracy" in line)
+    assert row[2] == row[3] == next(line.split() for line in one if "free-running accuracy" in line)[2]
+
+
+def test_attribute_finds_saves_and_is_used(run, tmp_path):
+    tunes = [EXAMPLES / f"{name}.mid" for name in ("river", "lullaby", "hedgehog", "morning_walk")] * 2
+    for number, tune in enumerate(tunes):
+        (tmp_path / f"{number}.mid").write_bytes(tune.read_bytes())
+    files, out = sorted(tmp_path.glob("*.mid")), tmp_path / "density.npz"
+    status, lines, _ = run("attribute", "note_density", *files, "-o", out)
+    assert (status, lines[-1]) == (0, str(out))
+    assert [line.split()[0] for line in lines[2:-1]] == ["density"]
+    for verb in (
+        ["sample", "mel_2bar", "-n", 1],
+        ["reconstruct", RIVER],
+        ["interpolate", RIVER, RIVER, "-n", 2],
+    ):
+        assert run(*verb, "-o", tmp_path / "x.mid", "--attribute", f"{out}=+1.5")[0] == 0
+    assert "densitty" in one_line(run("attribute", "densitty", *files, "-o", out))
+    status, lines, _ = run("attribute", "all", *files, "--method", "difference", "--entangled")
+    assert (status, Path(lines[-1]).name) == (0, "attributes.safetensors")
+    assert (
+        run("sample", "mel_2bar", "-n", 1, "-o", tmp_path / "x.mid", "--attribute", "note_density=2")[0] == 0
+    )
+    Path(lines[-1]).unlink()
+
+
 def test_models_lists_and_shows(run, tmp_path):
     status, out, _ = run("models")
     assert status == 0
@@ -261,6 +320,26 @@ def test_models_lists_and_shows(run, tmp_path):
     (tmp_path / "mine.toml").write_text("\n".join(toml), encoding="utf-8")
     assert load_preset(tmp_path / "mine.toml").model == hub.read_preset("mel_2bar").model
     assert run("models", "show", "mel_3bar")[0] == 1
+    _, toml, _ = run("models", "show", tmp_path / "mine.toml", "--set", "train.num_steps=7")
+    assert "num_steps = 7" in toml
+
+
+def test_a_printed_preset_trains(run, tmp_path):
+    """From `models show` to samples: a configuration of one's own needs no change of code."""
+    settings = ["model.z_size=6", "model.enc_rnn_size=[8]", "model.dec_rnn_size=[12]", "train.batch_size=4"]
+    settings += ["representation.bars=2", "model.decoder_level_lengths=[2, 16]"]
+    sets = [word for setting in settings for word in ("--set", setting)]
+    status, toml, _ = run("models", "show", "hier-drums_4bar_small", "--toml", *sets)
+    assert status == 0
+    (tmp_path / "my.toml").write_text("\n".join(toml), encoding="utf-8")
+    data, out = tmp_path / "data", tmp_path / "run"
+    argv = ["--workers", 1, "--fractions", 1, 0, 0]
+    assert run("prepare", tmp_path / "my.toml", EXAMPLES, data, *argv)[0] == 0
+    argv = ["--data", data, "-o", out, "--steps", 2, "--set", "train.log_every=1"]
+    assert run("train", tmp_path / "my.toml", *argv)[0] == 0
+    assert hub.read_preset(out).model.decoder_level_lengths == (2, 16)
+    assert "examples of drums from" in (out / "README.md").read_text(encoding="utf-8")
+    assert run("sample", out, "-n", 1, "-o", tmp_path / "x.mid")[0] == 0
 
 
 # What goes wrong --------------------------------------------------------------------------------------
@@ -291,6 +370,20 @@ def one_line(result):
         (["sample", "sketch-mel_2bar", "-o", "{}"], "is a translator"),
         (["sample", "mel_2bar", "-n", "0", "-o", "{}"], "0 samples"),
         (["interpolate", SHEEP, RIVER, "-o", "{}"], "river.mid"),
+        (["sample", "mel_2bar", "-o", "{}", "--chords", "C G"], "neither chords nor a key"),
+        (["sample", "mel_2bar", "-o", "{}", "--key", "C"], "neither chords nor a key"),
+        (["reconstruct", SHEEP, "-o", "{}/x.svg", "--chords", "C"], "neither chords nor a key"),
+        (["sample", "mel_2bar", "-o", "{}", "--controls-from", RIVER], "takes no controls"),
+        (["sample", "mel_2bar", "-o", "{}", "--key", "C", "--controls-from", RIVER], "either"),
+        (["sample", "mel_2bar", "-o", "{}", "--attribute", "density=1"], "kikibouba attribute density"),
+        (["sample", "mel_2bar", "-o", "{}", "--attribute", "none.npz=1"], "no file none.npz"),
+        (["reconstruct", RIVER, "-o", "{}/x.mid", "--attribute", "density=nan"], "no amount"),
+        (["reconstruct", ROCK, "--model", "mel_2bar", "--whole", "-o", "{}/x.mid"], "drums"),
+        (["attribute", "density", "--model", "mel_2bar"], "either files or --data"),
+        (["attribute", "density", RIVER, "-o", "{}/d.npz"], "too few"),
+        (["attribute", "density", "--data", "{}", "-o", "{}/d.npz"], "no prepared dataset"),
+        (["models", "show", "hier-drums_4bar_smal"], "did you mean 'hier-drums_4bar_small'"),
+        (["models", "show", "mel_2bar", "--set", "model.z_sise=1"], "did you mean 'z_size'"),
         (["prepare", "melodies", str(EXAMPLES), "{}/d"], "did you mean 'melody'"),
         (["prepare", "melody", "nowhere", "{}/d"], "nowhere"),
         (["train", "mel_2ba", "--data", "{}", "-o", "{}/r"], "did you mean 'mel_2bar'"),

@@ -104,9 +104,14 @@ class SplitBatches:
 
     @property
     def description(self) -> str:
-        """What is trained on, for the card."""
-        counts = ", ".join(f"{count} {name}" for name, count in self.dataset.meta["counts"].items())
-        return f"{self.dataset.path.name}: {counts} examples from {self.dataset.meta['files']} files"
+        """What is trained on, for the card: how much of what, in which folder, made from which files."""
+        meta = self.dataset.meta
+        counts = ", ".join(f"{count} {name}" for name, count in meta["counts"].items())
+        kind, files = self.dataset.representation.kind, meta["files"]
+        return (
+            f"{counts} examples of {kind} from {files} files, prepared in `{self.dataset.path}` "
+            f"(fingerprint of the files: {meta['fingerprint'][:16]})"
+        )
 
     @property
     def identity(self) -> dict[str, Any]:
