@@ -149,8 +149,11 @@ def _update_state(
     tanh x is taken as 1 - 2 σ(-2x), right to an absolute 1e-7: on a CPU PyTorch's tanh takes six times as
     long as its σ, and so one σ serves all four gates.
     """
-    x.chunk(4, 1)[2].mul_(_MINUS_TWO)
-    i, f, g, o = torch.sigmoid(x, out=gates).chunk(4, 1)
+    i, f, g, o = x.chunk(4, 1)
+    g.mul_(_MINUS_TWO)
+    torch.sigmoid(x, out=gates)
+    if gates is not x:
+        i, f, g, o = gates.chunk(4, 1)
     g.mul_(_MINUS_TWO).add_(_ONE)
     c = torch.mul(f, c_before, out=c).addcmul_(i, g)
     h = torch.mul(c, _MINUS_TWO, out=h).sigmoid_()
