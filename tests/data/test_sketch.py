@@ -234,19 +234,19 @@ def test_read_many_tells_split_and_category(tmp_path):
     drawings = np.stack([square()] * 2)
     np.savez(tmp_path / "ice_cream.full.npz", train=drawings, holdout=drawings[:1])
     found = [
-        (split, category) for _, split, category, _ in SKETCH.read_many(tmp_path / "ice_cream.full.npz", [])
+        (split, category) for _, split, category, *_ in SKETCH.read_many(tmp_path / "ice_cream.full.npz", [])
     ]
     assert found == [("train", "ice cream")] * 2 + [("test", "ice cream")]
 
     record = json.dumps({"word": "ice cream", "drawing": [[[0, 1], [0, 1]]]})
     with lzma.open(tmp_path / "all.ndjson.xz", "wt") as file:
         file.write(record)
-    assert [t[1:] for t in SKETCH.read_many(tmp_path / "all.ndjson.xz", [])] == [
+    assert [t[1:4] for t in SKETCH.read_many(tmp_path / "all.ndjson.xz", [])] == [
         (None, "ice cream", "line 1")
     ]
 
     Drawing(square()).save(tmp_path / "a.npz")
-    assert [t[1:] for t in SKETCH.read_many(tmp_path / "a.npz", [])] == [(None, None, "strokes[0]")]
+    assert [t[1:4] for t in SKETCH.read_many(tmp_path / "a.npz", [])] == [(None, None, "strokes[0]")]
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".npz", ".json"])

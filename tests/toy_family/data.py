@@ -58,6 +58,7 @@ class ToySketches:
     """Text files of lines "split category n"; an example is a zigzag of n rows of stroke-3."""
 
     kind: ClassVar[str] = "toy_sketches"
+    names_splits: ClassVar[bool] = True
     scale_factor: float = 1.0
 
     def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:

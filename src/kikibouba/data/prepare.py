@@ -47,7 +47,8 @@ def prepare(
             A folder `split` inside an input folder is taken by default. Files in no list are skipped, unless
             their format names the split of each item (QuickDraw's .npz), which always wins over lists.
         fractions: of train, valid and test, where there are no lists; a file's split follows from its name
-            alone.
+            alone, and the split of a tune in a book, or of a record among many, from the file's name and its
+            own.
         unique: keep only the first of equal examples, train before valid before test, so that nothing in test
             occurs in train. Off by default: a phrase that many songs share is part of the distribution, and a
             single item never yields the same example twice anyway.
@@ -72,9 +73,10 @@ def prepare(
     job = {
         "representation": f"{type(representation).__module__}:{type(representation).__qualname__}",
         "fields": to_dict(representation),
+        "fractions": list(fractions),
     }
     # A file in no list need not be read, unless the items in it may bring their own splits.
-    every = hasattr(representation, "read_many")
+    every = getattr(representation, "names_splits", False)
     try:
         out.mkdir(parents=True, exist_ok=True)
         parts = Parts(out / "parts", job)

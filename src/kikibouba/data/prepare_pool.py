@@ -104,7 +104,7 @@ class _Worker:
         """
         if self.process is None or self.process.poll() is not None:
             self._start()
-        files = [{"name": source.name, "path": source.path} for source in chunk]
+        files = [{"name": source.name, "path": source.path, "drawn": source.drawn} for source in chunk]
         answer = self._ask({"parts": str(parts.absolute()), "files": files})
         if answer is None:
             assert self.process is not None

@@ -1,7 +1,7 @@
 """The process that reads files for `prepare`: a parser that crashes takes this process down, not the run.
 
 It speaks JSON lines. First comes the job, `{"representation": "module:Class", "fields": {...}}`, answered by
-`{"ready": true}`; then chunks, `{"parts": path, "files": [{"name", "path"}, ...]}`, each answered by
+`{"ready": true}`; then chunks, `{"parts": path, "files": [{"name", "path", "drawn"}, ...]}`, each answered by
 `{"files": n}` once its parts, `<path>-0.part` and so on, are on disk, or by `{"error": text}`.
 
 The record of a file in a part (see `prepare_parts`) is a dictionary:
@@ -20,7 +20,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TextIO
@@ -29,6 +29,7 @@ from kikibouba.config import from_dict
 from kikibouba.data.prepare_ledger import Tally
 from kikibouba.data.prepare_parts import Examples, end_to_end, signature, write_part
 from kikibouba.data.representation import Item
+from kikibouba.data.sources import draw_split
 from kikibouba.data.store import SPLITS
 from kikibouba.errors import KikiboubaError
 
@@ -49,8 +50,18 @@ def read_items(representation: Any, path: Path, problems: list[str]) -> Iterator
             yield Item(content, where=getattr(content, "name", ""))
 
 
-def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any], list[Examples]]:
-    """The record of one file, and its examples item by item. Whatever is wrong with it is in the record."""
+def extract(
+    representation: Any, name: str, path: Path, fractions: Sequence[float] | None = None
+) -> tuple[dict[str, Any], list[Examples]]:
+    """The record of one file, and its examples item by item. Whatever is wrong with it is in the record.
+
+    Args:
+        representation: reads it.
+        name: under which the file is known.
+        path: where it is.
+        fractions: of the splits, if items with a key are to have splits of their own, drawn from `name` and
+            that key.
+    """
     record = blank_record(name, path)
     blocks: list[Examples] = []
     categories: dict[str, int] = {}
@@ -64,7 +75,8 @@ def extract(representation: Any, name: str, path: Path) -> tuple[dict[str, Any],
             except KikiboubaError as error:
                 left_out.add(_reason(error, path), item.where)
                 continue
-            split = -1 if item.split is None else SPLITS.index(item.split)
+            own = draw_split(f"{name}#{item.key}", fractions) if fractions and item.key else None
+            split = SPLITS.index(item.split or own) if item.split or own else -1
             category = -1 if not item.category else categories.setdefault(item.category, len(categories))
             if arrays:
                 blocks.append(end_to_end(arrays, split, category))
@@ -124,7 +136,8 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
     for line in requests:
         chunk = json.loads(line)
         try:
-            for number, (records, blocks) in enumerate(_parts(representation, chunk["files"])):
+            parts = _parts(representation, chunk["files"], job["fractions"])
+            for number, (records, blocks) in enumerate(parts):
                 if os.getppid() != parent:
                     return  # the run was killed; what is written from now on could get in the next one's way
                 write_part(Path(f"{chunk['parts']}-{number}.part"), records, blocks)
@@ -134,14 +147,15 @@ def _serve(requests: TextIO, replies: TextIO) -> None:
 
 
 def _parts(
-    representation: Any, files: list[dict[str, str]]
+    representation: Any, files: list[dict[str, Any]], fractions: Sequence[float]
 ) -> Iterator[tuple[list[dict[str, Any]], list[Examples]]]:
     """(records, examples) of files, in parts of about `PART_BYTES` at most."""
     records: list[dict[str, Any]] = []
     blocks: list[Examples] = []
     size = 0
     for file in files:
-        record, found = extract(representation, file["name"], Path(file["path"]))
+        own = fractions if file["drawn"] else None
+        record, found = extract(representation, file["name"], Path(file["path"]), own)
         records.append(record)
         blocks += found
         size += sum(block.rows.nbytes for block in found)

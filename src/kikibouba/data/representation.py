@@ -22,6 +22,8 @@ class Item(NamedTuple):
     """What kind of thing it is, if the file says so."""
     where: str = ""
     """Where in the file it is, or what it is called there; "" if it is alone."""
+    key: str = ""
+    """From what its split is drawn where no list says it; "" if it goes where its file goes."""
 
 
 class Representation(Protocol):
@@ -40,8 +42,11 @@ class Representation(Protocol):
         bars, steps_per_quarter: int        of music: how long an example is, and the grid; whole pieces can
                                             then be cut into examples (`data.pieces`)
         suffixes: tuple[str, ...]           the files that `prepare` looks for; else every file of a folder
-        read_many(path) → Iterator[Item]    instead of `read`, where a file holds many items one by one, or
-                                            says which split or category each belongs to
+        read_many(path, problems) → Iterator[Item]   instead of `read`, where a file holds many items one by
+                                            one, or says which split or category each belongs to; for each
+                                            that cannot be read, `problems` gets a line "where: why"
+        names_splits: bool                  some files say themselves which split an item belongs to, so even
+                                            those in no split list are read
         warnings(item) → list[str]          what looks wrong about an item that can be used
         named(item) → item                  the item with the chords and keys that its examples are told
         fill_up(array) → array              an example of fewer bars, filled up with silence; by default

@@ -37,6 +37,7 @@ class SketchRepresentation:
     """Items and arrays are stroke-3 [N, 3] float32; an array's offsets are divided by `scale_factor`."""
 
     kind: ClassVar[str] = "sketch"
+    names_splits: ClassVar[bool] = True
     suffixes: ClassVar[tuple[str, ...]] = (".svg", ".npz", ".ndjson", ".ndjson.gz", ".ndjson.xz", ".json")
     """Of the files `read` understands."""
 

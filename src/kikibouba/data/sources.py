@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ class Source:
     path: str
     split: str | None
     """From the split lists or the name's hash; None: in no list."""
+    drawn: bool = False
+    """There are no lists: the split is drawn from the name."""
 
 
 def find_sources(
@@ -54,9 +57,8 @@ def find_sources(
         for relative, file in _files(path, suffixes, out):
             name = prefix + relative
             key = relative if lists and relative in lists else name
-            sources.append(
-                Source(name, file, _hash_split(relative, fractions) if lists is None else lists.get(key))
-            )
+            split = draw_split(relative, fractions) if lists is None else lists.get(key)
+            sources.append(Source(name, file, split, drawn=lists is None))
             unused.discard(key)
     if not sources:
         among = f" ({', '.join(suffixes)})" if suffixes else ""
@@ -77,7 +79,8 @@ def _files(path: Path, suffixes: tuple[str, ...], out: Path) -> Iterator[tuple[s
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = [s for s in subfolders if s[0] != "." and os.path.join(folder, s) not in excluded]
         for name in names:
-            if name[0] != "." and (not suffixes or name.lower().endswith(suffixes)):
+            known = not suffixes or without_shard(name.lower()).endswith(suffixes)
+            if name[0] != "." and known:
                 file = os.path.join(folder, name)
                 yield file[before:].replace(os.sep, "/"), file
 
@@ -104,8 +107,13 @@ def _read_lists(path: Path, split_dir: str | Path | None) -> dict[str, str] | No
     return lists
 
 
-def _hash_split(name: str, fractions: tuple[float, float, float]) -> str:
-    """A split drawn from the name alone, so that it stays when files come and go."""
+def without_shard(name: str) -> str:
+    """A file's name without the number by which large sets are split: x.tfrecord-00000-of-00010."""
+    return re.sub(r"-\d{5}-of-\d{5}$", "", name)
+
+
+def draw_split(name: str, fractions: Sequence[float]) -> str:
+    """A split drawn from a name alone, so that it stays when others come and go."""
     digest = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
     return SPLITS[int(np.searchsorted(np.cumsum(fractions[:2]), position, side="right"))]
