@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kikibouba.interop.crc32c import crc32c, masked
+from kikibouba.data.crc32c import masked_crc32c
 
 
 def write_tf_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray]) -> Path:
@@ -22,7 +22,7 @@ def write_tf_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray]) -> Pa
             + _field(4, len(data))
             + _field(5, len(content))
             + bytes([6 << 3 | 5])
-            + masked(crc32c(content)).to_bytes(4, "little")
+            + masked_crc32c(content).to_bytes(4, "little")
         )
         data += content
     table, handles = b"", {}
@@ -50,7 +50,7 @@ def _block(entries: Mapping[bytes, bytes]) -> bytes:
         content += _varint(shared) + _varint(len(key) - shared) + _varint(len(value)) + key[shared:] + value
         previous = key
     content += bytes(4) + (1).to_bytes(4, "little") + b"\0"
-    return content + masked(crc32c(content)).to_bytes(4, "little")
+    return content + masked_crc32c(content).to_bytes(4, "little")
 
 
 def _common(a: bytes, b: bytes) -> bytes:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kikibouba.data.crc32c import masked_crc32c
 from kikibouba.data.files import read_bytes
 from kikibouba.errors import KikiboubaError
-from kikibouba.interop.crc32c import crc32c, masked
 from kikibouba.interop.regions import Region, open_files, open_tar
 
 _FOOTER_SIZE = 48
@@ -145,7 +145,7 @@ def _read_array(name: str, fields: dict[int, list], shards: list[Region]) -> np.
     if shard >= len(shards) or size != np.dtype(dtype).itemsize * math.prod(dims) or len(dims) > 8:
         raise KikiboubaError(f"variable {name!r} has sizes that contradict each other: the index is damaged")
     content = shards[shard].read(offset, size)
-    if 6 in fields and masked(crc32c(content)) != _number(fields, 6):
+    if 6 in fields and masked_crc32c(content) != _number(fields, 6):
         raise KikiboubaError(f"the data of variable {name!r} is damaged (its checksum is wrong)")
     if _number(fields, 1) == _BFLOAT16:
         return (content.view("<u2").astype("<u4") << 16).view("<f4").reshape(dims)
@@ -185,7 +185,7 @@ def _block_entries(table: bytes, offset: int, size: int, path: str) -> list[tupl
     end = offset + size
     if size < 4 or end + 5 > len(table):
         raise KikiboubaError(f"{path} is truncated or damaged: a block lies outside it")
-    if masked(crc32c(table[offset : end + 1])) != int.from_bytes(table[end + 1 : end + 5], "little"):
+    if masked_crc32c(table[offset : end + 1]) != int.from_bytes(table[end + 1 : end + 5], "little"):
         raise KikiboubaError(f"{path} is damaged: the checksum of a block is wrong")
     if table[end] != 0:
         raise KikiboubaError(f"{path} holds a compressed block, which TensorFlow's Saver does not write")
