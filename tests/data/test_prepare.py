@@ -296,16 +296,18 @@ def test_goes_on_after_a_kill_without_reading_again(tmp_path: Path) -> None:
     assert content(resumed.path) == content(whole.path)
 
 
-def test_a_damaged_part_is_read_again(files: Path, tmp_path: Path) -> None:
+def test_damaged_parts_are_read_again(files: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare_module, "merge", lambda *_: (_ for _ in ()).throw(OSError(28, "full")))
         with pytest.raises(KikiboubaError, match="full; what has been read is kept"):
             prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
-    for part in list(tmp_path.rglob("*.part"))[:2]:
-        part.write_bytes(part.read_bytes()[:-1])
-    for _ in range(2):
-        with pytest.raises(KikiboubaError, match="damaged"):
-            prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
+    inside, cut, emptied, *_ = tmp_path.rglob("*.part")
+    cut.write_bytes(cut.read_bytes()[:-1])
+    emptied.write_bytes(b"")
+    content_before_rows, _, rest = inside.read_bytes().rpartition(b"NUMPY")
+    inside.write_bytes(content_before_rows + b"GARBL" + rest)
+    with pytest.raises(KikiboubaError, match="damaged; the same command reads its files again"):
+        prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
     mended = prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
     whole = prepare(ToyRepresentation(), files, tmp_path / "whole", progress=False)
     assert content(mended.path) == content(whole.path)

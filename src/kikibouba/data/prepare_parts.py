@@ -1,6 +1,7 @@
 """Part files: what an unfinished `prepare` has read so far, and where in them each file's examples lie.
 
-A part holds a few dozen input files. It is a row of numpy arrays, one after the other in the .npy format:
+A part holds a few dozen input files. It is a row of numpy arrays, one after the other in the .npy format, and
+`END`:
 
     records     JSON bytes: a list with a dictionary a file, see `prepare_worker`
     rows        all examples end to end, [R] or [R, K]
@@ -24,6 +25,8 @@ import numpy as np
 from kikibouba.data.sources import Source
 from kikibouba.errors import KikiboubaError
 
+END = b"that is all"
+"""A machine that stops may leave a file without its last bytes."""
 CACHED_PARTS = 4
 """Parts held in memory while they are put together; files that lie side by side are mostly in one part."""
 
@@ -62,6 +65,7 @@ def write_part(path: Path, records: list[dict[str, Any]], blocks: list[Examples]
     np.save(content, np.frombuffer(json.dumps(records).encode(), np.uint8))
     for columns in zip(*(blocks or [NOTHING]), strict=True):
         np.save(content, np.concatenate(columns))
+    content.write(END)
     unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
     try:
         unfinished.write_bytes(content.getbuffer())  # numpy's own writing does not tell a full disk
@@ -70,16 +74,24 @@ def write_part(path: Path, records: list[dict[str, Any]], blocks: list[Examples]
         unfinished.unlink(missing_ok=True)
 
 
-def _read_part(path: Path, only_records: bool = False) -> tuple[list[dict[str, Any]], Examples | None]:
+def _read_records(path: Path) -> list[dict[str, Any]] | None:
+    """The records of a part; None if it is damaged."""
     try:
         with path.open("rb") as file:
             records = json.loads(np.load(file).tobytes())
-            return records, None if only_records else Examples(*(np.load(file) for _ in Examples._fields))
+            file.seek(-len(END), os.SEEK_END)
+            return records if file.read() == END else None
+    except (ValueError, EOFError):
+        return None
+
+
+def _read_part(path: Path) -> tuple[list[dict[str, Any]], Examples]:
+    try:
+        with path.open("rb") as file:
+            return json.loads(np.load(file).tobytes()), Examples(*(np.load(file) for _ in Examples._fields))
     except (ValueError, EOFError):
         path.unlink()
-        raise KikiboubaError(
-            f"{path} was damaged (did the machine stop?); the same command reads its files again"
-        ) from None
+        raise KikiboubaError(f"{path} was damaged; the same command reads its files again") from None
 
 
 def signature(path: str) -> tuple[int, int]:
@@ -107,13 +119,16 @@ class Parts:
         return hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest()[:24]
 
     def readings(self, sources: Sequence[Source]) -> "Readings":
-        """What is known of the sources: those read before and unchanged since."""
+        """What is known of the sources: those read before and unchanged since. Removes damaged parts."""
         readings = Readings(len(sources))
         number = {source.name: i for i, source in enumerate(sources)}
         for path in sorted(self.folder.glob("*.part")):
+            if (records := _read_records(path)) is None:
+                path.unlink()
+                continue
             readings.paths.append(path)
             first = 0
-            for place, record in enumerate(_read_part(path, only_records=True)[0]):
+            for place, record in enumerate(records):
                 i = number.get(record["name"])
                 if i is not None and signature(sources[i].path) == (record["bytes"], record["mtime"]):
                     readings.note(i, place, first)
@@ -170,7 +185,6 @@ class Readings:
             if len(self._cache) == CACHED_PARTS:
                 self._cache.popitem(last=False)
             records, examples = _read_part(self.paths[part])
-            assert examples is not None
             self._cache[part] = records, examples, np.append(0, np.cumsum(examples.lengths))
         self._cache.move_to_end(part)
         return self._cache[part]
