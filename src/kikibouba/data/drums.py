@@ -11,7 +11,7 @@ repetitions are dropped within each piece of constant tempo and meter. Examples 
 music (the original's in the order of a hash table), and all of them (the original keeps 5 a file).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,8 +24,9 @@ from kikibouba.data.artifacts import Tune
 from kikibouba.data.drum_kits import PITCH_CLASSES, REDUCED, check_table, drums_by_class, merge_classes
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.layout import Layout, Part, one_hot
-from kikibouba.data.midi import read_midi
+from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of, read_music
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
+from kikibouba.data.representation import Item
 from kikibouba.data.windows import (
     QUARTERS_PER_BAR,
     Phrases,
@@ -51,6 +52,7 @@ class DrumsRepresentation:
     """What a drum example is: labels [steps] uint16, or with 61 classes bits [steps, depth] uint8."""
 
     kind: ClassVar[str] = "drums"
+    suffixes: ClassVar[tuple[str, ...]] = MUSIC_SUFFIXES
 
     bars: int = 2
     pitch_classes: Literal["reduced", "reduced_2018", "roland", "full"] = "reduced"
@@ -148,8 +150,12 @@ class DrumsRepresentation:
         return bits.astype(np.uint16) @ (1 << np.arange(len(self.classes), dtype=np.uint16))
 
     def read(self, path: Path) -> list[NoteSequence]:
-        """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
-        return [read_midi(path)]
+        """The pieces in a file of music. Raises KikiboubaError if it is broken."""
+        return read_music(path)
+
+    def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:
+        """Each piece in a file; `problems` gets a line for each that cannot be read."""
+        return each_piece_of(path, problems)
 
     def warnings(self, item: NoteSequence) -> list[str]:
         """What looks wrong about a piece's meter and beat, one line each."""

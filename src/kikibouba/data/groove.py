@@ -20,7 +20,7 @@ offsets in bins are left out: no model of the original can say them.
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -34,8 +34,9 @@ from kikibouba.data.drums import INSTRUMENT
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.groove_inputs import DRUMS
 from kikibouba.data.layout import Layout, Part
-from kikibouba.data.midi import read_midi
+from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of, read_music
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, make_notes
+from kikibouba.data.representation import Item
 from kikibouba.data.windows import QUARTERS_PER_BAR, check_length, quantize_in_four
 from kikibouba.errors import KikiboubaError
 
@@ -50,6 +51,7 @@ class GrooveRepresentation:
     """What a drum performance is. Arrays are rows [steps, 27] float32."""
 
     kind: ClassVar[str] = "groove"
+    suffixes: ClassVar[tuple[str, ...]] = MUSIC_SUFFIXES
 
     bars: int = 2
     pitch_classes: Kit = "roland"
@@ -119,8 +121,12 @@ class GrooveRepresentation:
         return replace(self, pitch_classes=self.pitch_classes_in_use)
 
     def read(self, path: Path) -> list[NoteSequence]:
-        """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
-        return [read_midi(path)]
+        """The pieces in a file of music. Raises KikiboubaError if it is broken."""
+        return read_music(path)
+
+    def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:
+        """Each piece in a file; `problems` gets a line for each that cannot be read."""
+        return each_piece_of(path, problems)
 
     def warnings(self, item: NoteSequence) -> list[str]:
         """What looks wrong about a piece's meter and beat, one line each."""

@@ -17,7 +17,7 @@ order of the music (the original's in the order of a hash table), and all of the
 file).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -30,8 +30,9 @@ from kikibouba.data.artifacts import Tune
 from kikibouba.data.chord_controls import ChordControls, ChordVocabulary
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.layout import Layout, one_hot
-from kikibouba.data.midi import read_midi
+from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of, read_music
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, QuantizedSequence, make_notes
+from kikibouba.data.representation import Item
 from kikibouba.data.windows import (
     MAX_STEPS,
     QUARTERS_PER_BAR,
@@ -110,6 +111,7 @@ class MelodyRepresentation:
     """
 
     kind: ClassVar[str] = "melody"
+    suffixes: ClassVar[tuple[str, ...]] = MUSIC_SUFFIXES
     one_instrument: ClassVar[bool] = True
 
     bars: int = 2
@@ -176,8 +178,12 @@ class MelodyRepresentation:
         return Layout(inputs=(labels,), outputs=(labels,), controls=self.controls.parts(1))
 
     def read(self, path: Path) -> list[NoteSequence]:
-        """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
-        return [read_midi(path)]
+        """The pieces in a file of music. Raises KikiboubaError if it is broken."""
+        return read_music(path)
+
+    def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:
+        """Each piece in a file; `problems` gets a line for each that cannot be read."""
+        return each_piece_of(path, problems)
 
     def named(self, item: NoteSequence) -> NoteSequence:
         """The piece with the chords and keys that its examples are told, guessed where it names none."""

@@ -17,7 +17,7 @@ those that leave).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice, pairwise
@@ -33,8 +33,8 @@ from kikibouba.data.chord_inference import infer_chords
 from kikibouba.data.chords import NUM_CLASSES, chord_class, chord_name, transpose_classes
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.layout import Layout, Part
-from kikibouba.data.midi import read_midi
 from kikibouba.data.multitrack_bars import Tracks, cut_bars
+from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of, read_music
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence, chords_within
 from kikibouba.data.performance import (
     NUM_PITCHES,
@@ -43,6 +43,7 @@ from kikibouba.data.performance import (
     read_track,
     to_events,
 )
+from kikibouba.data.representation import Item
 from kikibouba.data.sustain import apply_sustain
 from kikibouba.data.windows import QUARTERS_PER_BAR, each_piece, quantize_in_four
 from kikibouba.errors import KikiboubaError
@@ -56,6 +57,7 @@ class MultitrackRepresentation:
     """What a bar of several instruments is. Arrays are labels [steps] uint16, with chords [steps, 2]."""
 
     kind: ClassVar[str] = "multitrack"
+    suffixes: ClassVar[tuple[str, ...]] = MUSIC_SUFFIXES
     bars: ClassVar[int] = 1
 
     velocity_bins: int = 8
@@ -119,8 +121,12 @@ class MultitrackRepresentation:
         return Layout((labels,), (labels,), controls, padding=words.padding, end=words.end)
 
     def read(self, path: Path) -> list[NoteSequence]:
-        """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
-        return [read_midi(path)]
+        """The pieces in a file of music. Raises KikiboubaError if it is broken."""
+        return read_music(path)
+
+    def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:
+        """Each piece in a file; `problems` gets a line for each that cannot be read."""
+        return each_piece_of(path, problems)
 
     def named(self, item: NoteSequence) -> NoteSequence:
         """The piece with the chords that its examples are told, guessed where it names none."""

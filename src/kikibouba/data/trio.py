@@ -15,7 +15,7 @@ Follows the original code, which keeps 5 windows a file where here all are kept,
 every bar for covered.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, product
 from pathlib import Path
@@ -30,8 +30,9 @@ from kikibouba.data.drums import DrumsRepresentation
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.layout import Layout, one_hot
 from kikibouba.data.melody import MelodyRepresentation, top_line, write_labels
-from kikibouba.data.midi import read_midi
+from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of, read_music
 from kikibouba.data.notes import NoteSequence
+from kikibouba.data.representation import Item
 from kikibouba.data.windows import check_length, each_piece, quantize_in_four
 from kikibouba.errors import KikiboubaError
 
@@ -58,6 +59,7 @@ class TrioRepresentation:
     """What a trio example is. Arrays are labels [steps, 3 … 5] uint16."""
 
     kind: ClassVar[str] = "trio"
+    suffixes: ClassVar[tuple[str, ...]] = MUSIC_SUFFIXES
 
     bars: int = 16
     min_pitch: int = 21
@@ -136,8 +138,12 @@ class TrioRepresentation:
         return Layout(inputs=parts, outputs=parts, controls=self.melody.controls.parts(len(parts)))
 
     def read(self, path: Path) -> list[NoteSequence]:
-        """The piece in a MIDI file. Raises KikiboubaError if the file is broken."""
-        return [read_midi(path)]
+        """The pieces in a file of music. Raises KikiboubaError if it is broken."""
+        return read_music(path)
+
+    def read_many(self, path: Path, problems: list[str]) -> Iterator[Item]:
+        """Each piece in a file; `problems` gets a line for each that cannot be read."""
+        return each_piece_of(path, problems)
 
     def named(self, item: NoteSequence) -> NoteSequence:
         """The piece with the chords and keys that its examples are told, guessed where it names none."""
