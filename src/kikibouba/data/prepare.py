@@ -74,6 +74,7 @@ def prepare(
         "representation": f"{type(representation).__module__}:{type(representation).__qualname__}",
         "fields": to_dict(representation),
         "fractions": list(fractions),
+        "drawn": sorted({source.drawn for source in sources}),  # by them, not taken from lists
     }
     # A file in no list need not be read, unless the items in it may bring their own splits.
     every = getattr(representation, "names_splits", False)
