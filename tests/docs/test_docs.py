@@ -26,7 +26,7 @@ def by_name(page: Path) -> str:
 def parse(command: str) -> None:
     """Parse a `kikibouba VERB …` line as the program itself would; a preset it names must exist."""
     words = shlex.split(command)
-    program, verb, *arguments = words
+    program, verb, *arguments = words[: words.index(">")] if ">" in words else words
     assert program == "kikibouba"
     if verb.startswith("-"):
         return
