@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from kikibouba.nn.factor import Factor
-from kikibouba.nn.lstm import LSTMLayer, halve_weights, lstm_sequence, lstm_step
+from kikibouba.nn.lstm import LSTMLayer, dense, halve_weights, lstm_sequence, lstm_step
 
 
 def random_inputs(steps=5, batch=3, width=4, dtype=torch.float64):
@@ -122,3 +122,14 @@ def test_halved_weights_run_like_the_rounded_ones():
         step, _ = lstm_step(layer.gates(x[0, :1]), Factor(layer.w_h, 1), h[:1], c[:1])
     assert step.dtype == torch.float32
     assert (step - expected[0][0, :1]).norm() < 1e-3 * step.norm()
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_dense_is_linear_and_its_gradients_need_no_reordering(with_bias):
+    x, weight, bias = torch.randn(3, 5, 4), torch.randn(4, 6, requires_grad=True), torch.randn(6)
+    y = dense(x, weight, bias if with_bias else None)
+    torch.testing.assert_close(y, nn.functional.linear(x, weight.t(), bias if with_bias else None))
+    (gradient,) = torch.autograd.grad(y.square().sum(), weight)
+    assert gradient.is_contiguous()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert dense(x, weight, bias).dtype == torch.float32
