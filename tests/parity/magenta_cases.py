@@ -119,22 +119,22 @@ class Case:
         decoded example has.
         """
         converter = self.info["converter"]
+        if controls is not None:
+            controls = np.broadcast_to(controls, (*outputs.shape[:2], controls.shape[-1]))
         if converter == "GrooveConverter":
-            parts = ([] if inputs is None else [inputs]) + [outputs]
-            if inputs is None and controls is not None:
-                parts.append(np.broadcast_to(controls, (*outputs.shape[:2], controls.shape[-1])))
+            parts = [part for part in (inputs, outputs, controls) if part is not None]
             return np.concatenate(parts, -1).astype(np.float32)
         if converter == "TrioConverter":
             columns = [part.argmax(-1) for part in np.split(outputs, [90, 180], -1)]
-        elif converter == "DrumsConverter" and outputs.shape[-1] in (9, 61):
-            if outputs.shape[-1] == 61:
-                return outputs.astype(np.float32)
+        elif converter == "DrumsConverter" and outputs.shape[-1] == 9:
             columns = [outputs.astype(np.int64) @ (1 << np.arange(9))]
+        elif converter == "DrumsConverter" and outputs.shape[-1] < 512:
+            return outputs.astype(np.float32)
         else:
             columns = [labels(outputs, self.layout.padding)]
         if controls is not None:
-            chord = np.broadcast_to(controls, (*outputs.shape[:2], controls.shape[-1]))
-            columns += [labels(part, part.shape[-1]) for part in np.split(chord, [49], -1) if part.shape[-1]]
+            told = [part for part in np.split(controls, [49], -1) if part.shape[-1]]
+            columns += [labels(part, part.shape[-1]) for part in told]
         return np.stack(columns, -1)
 
 
@@ -167,13 +167,14 @@ def _multitrack_layout(info: dict) -> Layout:
 
 
 def _drums_layout(info: dict) -> Layout:
-    if info["output_depth"] == 61:
-        return Layout((Part(0, 61, adds_none=True),), (Part(0, 61),))
+    depth = info["output_depth"]
+    if 9 < depth < 512:
+        return Layout((Part(0, depth, adds_none=True),), (Part(0, depth),))
     label = np.arange(512)
     bits = (label[:, None] >> np.arange(9) & 1).astype(np.float32)
     roll = np.column_stack([bits, label == 0]).astype(np.float32)
-    out = Part(0, 1, bits) if info["output_depth"] == 9 else one_hot(0, 512)
-    return Layout((Part(0, 1, roll),), (out,))
+    read = Part(0, 1, roll) if info["input_depth"] == 10 else one_hot(0, 512)
+    return Layout((read,), (Part(0, 1, bits) if depth == 9 else one_hot(0, 512),))
 
 
 def _trio_layout(info: dict) -> Layout:
@@ -182,8 +183,9 @@ def _trio_layout(info: dict) -> Layout:
 
 
 def _groove_layout(info: dict) -> Layout:
-    hits = (Part(27, 36),) if info["control_depth"] else ()
-    return Layout((Part(0, 27),), (Part(27, 54),), hits)
+    depth, told = info["output_depth"], info["control_depth"]
+    controls = (Part(2 * depth, 2 * depth + told),) if told else ()
+    return Layout((Part(0, depth),), (Part(depth, 2 * depth),), controls)
 
 
 LAYOUTS = {
