@@ -49,7 +49,7 @@ WEAKNESSES = {
     "groove_humanize_2bar": [
         "Plays what is likeliest: loudness and above all timing vary less than with the drummers.",
         "Plays the hits it is told, no others; told none (`sample` without --controls-from), it is silent.",
-        "Ten drummers, most of them playing funk, rock and jazz, in 4/4 only; sixteenths at the finest.",
+        "Ten drummers, a third of it rock, then Latin, funk and jazz; in 4/4 only; sixteenths at the finest.",
     ],
     "sketch": [
         "Trained for an hour on one CPU core on 18,600 drawings (the original: 50,000 steps and more, on "

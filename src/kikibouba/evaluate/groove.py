@@ -19,10 +19,10 @@ def groove_figures(said: Sequence[np.ndarray], played: Sequence[np.ndarray]) -> 
         played: the true ones.
 
     Returns: `hit precision`, `hit recall` and `hit F1` over all drums and steps; and over the hits that are
-        in both, `velocity MAE` (of 0 to 127) and `offset MAE ms` (at 120 quarters a minute), each beside the
-        best constant there is ("…, flat": all hits of one loudness, the median of the true ones; all hits on
-        the grid), the rank correlation with the truth, and the standard deviations of what was said and
-        what was played. All of these are 0 if no hit is in both.
+        in both, `velocity MAE` (of 0 to 127) and `offset MAE ms` (at 120 quarters a minute), each beside that
+        of a flat performance ("…, flat": all hits on the grid, all of one loudness, the median of the true
+        ones), the rank correlation with the truth, and the standard deviations of what was said and what was
+        played. All of these are 0 if no hit is in both.
     """
     ours, true = (np.array(arrays, np.float64).reshape(-1, 3 * DRUMS) for arrays in (said, played))
     hit, wanted = ours[:, :DRUMS] > 0.5, true[:, :DRUMS] > 0.5
