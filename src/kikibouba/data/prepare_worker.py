@@ -67,8 +67,7 @@ def extract(
     categories: dict[str, int] = {}
     left_out, problems = Tally(), []
     try:
-        with path.open("rb") as file:
-            record["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+        record["sha256"] = _sha256(path)
         for item in read_items(representation, path, problems):
             try:
                 arrays = representation.windows(item.content)
@@ -107,6 +106,14 @@ def blank_record(name: str, path: Path, skipped: str | None = None) -> dict[str,
     size, mtime = signature(str(path))
     known = {"name": name, "bytes": size, "mtime": mtime, "sha256": "", "skipped": skipped}
     return {**known, "count": 0, "categories": [], "splitless": False, "left_out": [], "warnings": []}
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 16):  # hashlib.file_digest clears a larger buffer for every file
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _reason(error: KikiboubaError, path: Path) -> str:
