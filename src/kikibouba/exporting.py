@@ -1,10 +1,13 @@
 """Write a model of ours in a format that others run: magenta.js, sketch-rnn-js, ONNX."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from kikibouba.config import preset_to_dict
+from kikibouba.data.files import write_bytes, write_text
 from kikibouba.errors import KikiboubaError
 from kikibouba.generate import Model
 from kikibouba.interop.export_magenta_js import magenta_js_from
@@ -28,8 +31,8 @@ def export(
     Args:
         model: to be written.
         target: "magenta-js": a checkpoint folder for `new MusicVAE(url)`. "sketch-rnn-js": NAME.vae.json, or
-            NAME.gen.json for a model without latent vector or if z is given. "onnx": see
-            `interop.onnx_export`.
+            NAME.gen.json for a model without latent vector or if z is given. "onnx": encoder.onnx,
+            decode.onnx and so on, see `interop.onnx_music_vae` and `interop.onnx_sketch_rnn`.
         out: folder; for magenta-js new or empty.
         precision: of the weights in magenta-js.
         z: [Z], only for sketch-rnn-js; see `interop.export_sketch_rnn_js`.
@@ -55,7 +58,28 @@ def export(
         variables, info = sketch_rnn_js_from(arrays, model.preset, z)
         kind = "gen" if z is not None or not model.preset.model.conditional else "vae"
         return [write_sketch_rnn_js(_folder(out) / f"{model.name}.{kind}.json", variables, info)]
-    raise KikiboubaError(f"unknown format {target!r}; allowed: {', '.join(TARGETS)}")
+    if target != "onnx":
+        raise KikiboubaError(f"unknown format {target!r}; allowed: {', '.join(TARGETS)}")
+    return _export_onnx(model, out)
+
+
+def _export_onnx(model: Model, out: Path) -> list[Path]:
+    """Graphs, and the preset beside them: what x is, and in which units."""
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise KikiboubaError("exporting to ONNX needs a package: pip install 'kikibouba[onnx]'") from None
+    from kikibouba.interop.onnx_music_vae import music_vae_to_onnx
+    from kikibouba.interop.onnx_sketch_rnn import sketch_rnn_to_onnx
+
+    family = model.preset.family
+    if family not in ("music_vae", "sketch_rnn"):
+        raise KikiboubaError(f"models of the family {family} cannot be exported to ONNX")
+    graphs = music_vae_to_onnx(model.module) if family == "music_vae" else sketch_rnn_to_onnx(model.module)
+    folder = _folder(out)
+    files = [write_bytes(folder / name, graph.SerializeToString()) for name, graph in graphs.items()]
+    preset = json.dumps(preset_to_dict(model.preset), indent=2, ensure_ascii=False) + "\n"
+    return [*files, write_text(folder / "preset.json", preset)]
 
 
 def _folder(out: Path) -> Path:
