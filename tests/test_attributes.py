@@ -73,8 +73,9 @@ def test_amounts_reach_z(tiny, tunes, tmp_path):
     for bad, message in ((path, "say which"), (f"{path}:desnity", "did you mean 'density'")):
         with pytest.raises(KikiboubaError, match=message):
             tiny.shifted(z, {bad: 1})
-    with pytest.raises(KikiboubaError, match="no amount"):
-        tiny.shifted(z, {one: float("nan")})
+    for amount in (float("nan"), float("-inf"), 11.0):
+        with pytest.raises(KikiboubaError, match="no amount"):
+            tiny.shifted(z, {one: amount})
     with pytest.raises(KikiboubaError, match="other weights"):
         hub.load_model("drums_2bar").shifted(z, {one: 1})
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def attribute_vectors(
     model: Model | str | Path,
     data: str | Path | Sequence[str | Path],
     *,
-    method: Method = "regression",
+    method: Method | Literal["best"] = "best",
     orthogonal: bool = True,
     calibrate: bool = True,
     limit: int = LIMIT,
@@ -45,7 +45,8 @@ def attribute_vectors(
     Args:
         model: loaded, or as `hub.load` takes it.
         data: a prepared dataset, or files; see `shared_out`.
-        method, orthogonal: see `bridges.attribute_vectors.fit_vectors`.
+        method, orthogonal: see `bridges.attribute_vectors.fit_vectors`. "best" tries all methods and takes
+            for each attribute the vector that moves it most and others least, by `shift_figures`.
         calibrate: set each vector's length by decoding, so that 1 really gives one standard deviation.
         limit: examples, at most, chosen at random by `seed`.
 
@@ -62,7 +63,7 @@ def vectors_from_examples(
     model: Model,
     examples: Sequence[np.ndarray],
     *,
-    method: Method = "regression",
+    method: Method | Literal["best"] = "best",
     orthogonal: bool = True,
     calibrate: bool = True,
 ) -> AttributeVectors:
@@ -74,11 +75,17 @@ def vectors_from_examples(
     deviations = {name: float(values.std()) for name, values in measured.items() if varies[name]}
     if not deviations:
         raise KikiboubaError(f"all {len(examples)} examples measure alike; give more, and different ones")
-    mu = model.encode(examples).mu
-    vectors = fit_vectors(mu, np.stack([measured[name] for name in deviations], 1), method, orthogonal)
-    if calibrate:
-        vectors = calibrated(mu[:DECODED], vectors, Meter(model, deviations, examples[:DECODED]))
-    rows = dict(zip(deviations, vectors.astype(np.float32), strict=True))
+    mu, values = model.encode(examples).mu, np.stack([measured[name] for name in deviations], 1)
+    meter, names = Meter(model, deviations, examples[:DECODED]), list(deviations)
+    tried, merits = [], []
+    for one in get_args(Method) if method == "best" else (method,):
+        vectors = fit_vectors(mu, values, one, orthogonal)
+        tried.append(calibrated(mu[:DECODED], vectors, meter) if calibrate else vectors)
+        if method == "best":
+            figures = shift_figures(mu[:DECODED], tried[-1], meter, names)
+            merits.append([figures[f"{name} moved"] - figures[f"{name} others"] for name in names])
+    best = np.argmax(merits, axis=0) if merits else np.zeros(len(names), int)
+    rows = {name: tried[best[k]][k].astype(np.float32) for k, name in enumerate(names)}
     return AttributeVectors(rows, deviations, weights_hash(model.module))
 
 

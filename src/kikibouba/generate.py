@@ -27,6 +27,9 @@ from kikibouba.inputs import Source, read_examples, read_piece
 BATCH = 256
 """Examples that pass through a model together."""
 
+MOST = 10
+"""Standard deviations of an attribute that can be asked for; beyond three, what is decoded grows odd."""
+
 Mode = Literal["slerp", "lerp"]
 Prior = Literal["fitted", "standard"]
 
@@ -177,8 +180,9 @@ class Model:
             KikiboubaError: no such vector (says the nearest), or a file of another model.
         """
         for name, amount in (attributes or {}).items():
-            if not np.isfinite(amount):
-                raise KikiboubaError(f"{amount} of {name!r} is no amount; give a number such as 1.5")
+            if not abs(amount) <= MOST:
+                allowed = f"give standard deviations from -{MOST} to {MOST}"
+                raise KikiboubaError(f"{amount:g} is no amount of {name!r}; {allowed}")
             vectors, name = self._vectors(name)
             z = z + vectors.shift({name: amount})
         return z

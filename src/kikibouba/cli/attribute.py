@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, metavar="FILE", help=".npz or .safetensors")
     parser.add_argument(
         "--method",
-        choices=("regression", "difference"),
-        default="regression",
-        help="least squares (default), or the mean of the upper quarter less that of the lower",
+        choices=("best", "regression", "difference"),
+        default="best",
+        help="least squares, the mean of the upper quarter less that of the lower, or whichever does better",
     )
     parser.add_argument(
         "--entangled", action="store_true", help="let what goes with the attribute in the data come along"
