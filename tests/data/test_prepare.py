@@ -142,7 +142,7 @@ def test_formats_that_name_splits_and_categories(tmp_path: Path) -> None:
     assert [dataset.categories[c] for c in train.categories] == ["owl", "dog"]
     assert [len(array) for array in test] == [6]
     assert lines_of(dataset, "skipped.txt") == {
-        "a.txt": "1 items left out, e.g. line 3: too long",
+        "a.txt": "items left out: 1, e.g. line 3: too long",
         "c.txt": "in no split list",
     }
     assert dataset.meta["left_out"] == [[1, "a.txt line 3", "too long"]]
@@ -170,8 +170,8 @@ def test_items_left_out_are_counted_and_named(tmp_path: Path) -> None:
     (folder / "b.txt").write_text("- - ?\n- - 40\n- - 41\n")
     dataset = prepare(ToySketches(scale_factor=2.0), folder, tmp_path / "out", progress=False)
     assert (dataset.path / "skipped.txt").read_text().splitlines() == [
-        "a.txt\t2 items left out, e.g. line 2: too long",
-        "a.txt\t1 items left out, e.g. line 1: not a number",
+        "a.txt\titems left out: 2, e.g. line 2: too long",
+        "a.txt\titems left out: 1, e.g. line 1: not a number",
         "b.txt\tnone of its 3 items is usable: 2 x too long, e.g. line 1",
     ]
     lines = report(dataset).splitlines()

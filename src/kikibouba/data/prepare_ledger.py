@@ -38,12 +38,13 @@ class Ledger:
     def keep(self, name: str, record: dict[str, Any]) -> None:
         """A file gave examples; note what it was warned of, and which of its items gave none."""
         for count, where, text in record["left_out"]:
-            example = f"{_line(where)}: {_line(text)}" if where else _line(text)
-            self._skipped_file.write(f"{_line(name)}\t{count} items left out, e.g. {example}\n")
-            self._left_out.add(_line(text), " ".join(filter(None, (_line(name), _line(where)))), count)
-        for text in record["warnings"]:
-            self._warnings_file.write(f"{_line(name)}\t{_line(text)}\n")
-            self._warnings.add(_line(text), _line(name))
+            example = _line(f"{where}: {text}" if where else text)
+            self._skipped_file.write(f"{_line(name)}\titems left out: {count}, e.g. {example}\n")
+            self._left_out.add(_line(text), _line(f"{name} {where}"), count)
+        for where, text in record["warnings"]:
+            warning = _line(f"{where}: {text}" if where else text)
+            self._warnings_file.write(f"{_line(name)}\t{warning}\n")
+            self._warnings.add(_line(text), _line(f"{name} {where}"))
 
     def summary(self) -> dict[str, list[tuple[int, str, str]]]:
         """Counts by rule, each with an example (count, where, text): of files, of items, of warnings."""

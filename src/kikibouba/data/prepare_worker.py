@@ -12,7 +12,7 @@ The record of a file in a part (see `prepare_parts`) is a dictionary:
     splitless   it has examples, and none of them names its split
     skipped     why it has no examples, or null
     left_out    [[count, where, why], ...] of items in it that gave none
-    warnings    a line each
+    warnings    [[where, what looks wrong], ...]
 """
 
 import hashlib
@@ -80,8 +80,7 @@ def extract(
             if arrays:
                 blocks.append(end_to_end(arrays, split, category))
             if hasattr(representation, "warnings"):
-                texts = representation.warnings(item.content)
-                record["warnings"] += [f"{item.where}: {text}" if item.where else text for text in texts]
+                record["warnings"] += [(item.where, text) for text in representation.warnings(item.content)]
     except KikiboubaError as error:
         record["skipped"] = _reason(error, path)
     except OSError as error:
