@@ -9,6 +9,8 @@ import json
 import sys
 from pathlib import Path
 
+from kikibouba.attributes import attribute_vectors
+from kikibouba.bridges.attribute_vectors import FILE_NAME
 from kikibouba.data.store import Dataset
 from kikibouba.evaluation import evaluate
 from kikibouba.train.checkpoint import load_checkpoint, model_card, save_checkpoint
@@ -82,6 +84,8 @@ def bundle(name: str) -> None:
     save_checkpoint(target, module, preset, run, "", dtype="fp16")
     if not is_translator(name):
         fit_prior(target, Dataset.open(DATASETS[name]))
+        # Beside a bundled model already there: `kikibouba attribute all --model NAME --data DATASET`.
+        attribute_vectors(target, DATASETS[name]).save(target / FILE_NAME)
     figures = evaluate(target, [DATASETS[base] for base in bases], "test", limit=2000)
     metrics = {"test": figures, "training": run}
     text = model_card(
