@@ -45,7 +45,11 @@ class LatentModel(Protocol):
     def decode(
         self, z: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Tensor]:
-        """z [B, Z] → (x, lengths) laid out as in `Batch`. `temperature=0` takes the most likely symbol."""
+        """z [B, Z] → (x, lengths) laid out as in `Batch`. `temperature=0` takes the most likely symbol.
+
+        A model whose representation's layout has controls takes one more argument, `controls` [B, T, C]:
+        what it is told at each step. None: nothing.
+        """
         ...
 
     def loss(self, batch: Batch, step: int, generator: torch.Generator | None = None) -> LossParts:
