@@ -27,7 +27,9 @@ class Batch(NamedTuple):
     """What a model is trained on."""
 
     x: Tensor
-    """Symbol labels [B, T] int64 (melody, drums) or stroke-5 rows [B, N, 5] float32 (sketch)."""
+    """Labels [B, T] or [B, T, K] int64 (melody, drums, trio), numbers [B, T, K] float32 (groove), or stroke-5
+    rows [B, N, 5] float32 (sketch).
+    """
     lengths: Tensor
     """[B] int64: how many rows of each example are real."""
 
