@@ -1,12 +1,15 @@
-"""Turn a folder of MIDI files or drawings into a dataset that `train` reads.
+"""Turn a folder of music files or drawings into a dataset that `train` reads.
 
-The first argument is a kind (melody, drums, sketch) or a preset, whose representation is then used. Lists
-train.txt, valid.txt and test.txt in a folder `split` of the input, or in --splits, say which file goes
-where; without lists a file's split follows from its name. Files that cannot be used are skipped and
-listed with the reason. An interrupted run goes on where it stopped.
+Music is read from MIDI, MusicXML, ABC tune books and Magenta's TFRecords, drawings from SVG and QuickDraw's
+files. The first argument is a kind (melody, drums, groove, trio, multitrack, sketch) or a preset, whose
+representation is then used. Lists train.txt, valid.txt and test.txt in a folder `split` of the input, or in
+--splits, say which file goes where; without lists a file's split follows from its name. Files that cannot be
+used are skipped, and listed with the reason. A run that was interrupted, even killed, goes on when the
+command is repeated.
 
 Example:
-  kikibouba prepare melody my_midi_files datasets/mine --workers 2
+  kikibouba prepare melody my_midi_files datasets/mine --limit 1000
+  kikibouba prepare my_drums.toml groove datasets/my_drums --workers 2
 """
 
 import argparse
@@ -18,7 +21,9 @@ from kikibouba.cli.common import add_overrides
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `kikibouba prepare`."""
     parser.add_argument(
-        "kind", metavar="KIND", help="melody, drums, sketch, a preset, or a preset in a .toml file"
+        "kind",
+        metavar="KIND",
+        help="melody, drums, groove, trio, multitrack, sketch, a preset, or a .toml file",
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="files or folders")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the dataset")
