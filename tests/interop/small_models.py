@@ -32,7 +32,10 @@ MUSIC = {
         ModelConfig(**SIZES, decoder="nade", nade_num_hidden=11),
     ),
     "groove": (GrooveRepresentation(), ModelConfig(**SIZES, decoder="groove")),
-    "groove_humanize": (GrooveRepresentation(humanize=True), ModelConfig(**SIZES, decoder="groove")),
+    "groove_humanize": (
+        GrooveRepresentation(humanize=True, hits_as_controls=True),
+        ModelConfig(**SIZES, decoder="groove"),
+    ),
     "groove_tap": (
         GrooveRepresentation(tapify=True, fixed_velocities=True),
         ModelConfig(**SIZES, decoder="groove"),

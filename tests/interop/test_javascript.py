@@ -6,18 +6,27 @@
 import json
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import kikibouba as kb
+from interop.small_models import MUSIC, music_model
+from kikibouba.data.chords import chord_class
+from kikibouba.data.layout import Part
 from kikibouba.exporting import export
+from kikibouba.generate import Model
+from kikibouba.hub import bundled
 from kikibouba.importing import import_checkpoint
 from kikibouba.nn.mixture_density import split_output
 
 NODE = Path(__file__).parent / "node"
+BUNDLED = [name for name in ("mel_2bar", "drums_2bar", "groove_humanize_2bar") if name in bundled()]
 pytestmark = pytest.mark.node
 
 
@@ -31,33 +40,119 @@ def libraries() -> None:
         )
 
 
-def run(script: str, path: Path, given: dict | None = None) -> dict:
+def run(script: str, *arguments: str, given: object = None) -> Any:
     """Call a script of tests/interop/node."""
-    text = json.dumps(given or {})
     done = subprocess.run(
-        ["node", str(NODE / script), str(path)], input=text, capture_output=True, text=True, timeout=300
+        ["node", str(NODE / script), *arguments],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [line for line in done.stderr.splitlines() if len(line) < 300]  # the others are minified code
+    assert done.returncode == 0, "\n".join(lines)[-2000:]
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("name", ["mel_2bar", "drums_2bar"])
-def test_music_vae(name, tmp_path):
-    """Greedy decoding of two z, and (from a melody's z back) the mean of the posterior."""
-    model = kb.load(name)
-    export(model, "magenta-js", tmp_path / "js")
-    z = np.random.default_rng(4).standard_normal((2, model.z_size), np.float32)
-    ours = model.decode_arrays(z)
-    inputs = np.stack(ours).astype(np.int64)
-    (part,) = model.representation.layout.inputs
-    theirs = run("music_vae.js", tmp_path / "js", {"z": z.tolist(), "tensors": part.table[inputs].tolist()})
-    assert np.array_equal(np.argmax(theirs["decoded"], -1), inputs)
-    np.testing.assert_allclose(theirs["mu"], model.encode(ours).mu, rtol=1e-4, atol=1e-5)
-    for array, notes in zip(ours, theirs["notes"], strict=True):
-        found = model.representation.to_sequence(array).notes
-        steps = np.rint(np.column_stack([found["start"], found["end"]]) * 8).astype(int)
-        pairs = zip(found["pitch"].tolist(), steps.tolist(), strict=True)
-        assert sorted((n[0], n[1], n[2]) for n in notes) == sorted((p, a, b) for p, (a, b) in pairs)
+CHORDS = ["C", "Am", "F", "Gdim"]
+CONTROLS = {
+    "melody_chords_key": {"chordProgression": CHORDS, "key": 3},
+    "multitrack": {"chordProgression": ["F#m"]},
+    "rhythm": {"key": 7},
+}
+"""What the library is told; the functions below say the same in our columns."""
+
+
+HITS = torch.from_numpy(np.random.default_rng(5).integers(0, 2, (32, 9))).float()
+
+
+def told(name: str, model: Model, batch: int) -> torch.Tensor | None:
+    """Chords spread evenly over the steps; over each track of a multitrack bar, after its program."""
+    if getattr(model.representation, "hits_as_controls", False):
+        return HITS.expand(batch, -1, -1)
+    if name not in CONTROLS:
+        return None
+    steps, columns = model.representation.steps, []
+    if chords := CONTROLS[name].get("chordProgression"):
+        labels = [chord_class(chord) for chord in chords]
+        if name == "multitrack":
+            tracks = model.representation.max_instruments
+            columns.append(([0] + labels * (steps // tracks - 1)) * tracks)
+        else:
+            columns.append([labels[step * len(labels) // steps] for step in range(steps)])
+    if "key" in CONTROLS[name]:
+        columns.append([CONTROLS[name]["key"]] * steps)
+    return torch.tensor(columns).t().expand(batch, -1, -1)
+
+
+def features(parts: Sequence[Part], x: np.ndarray) -> np.ndarray:
+    """Columns [B, T, K] as the vectors that the library reads and says [B, T, W]; no step at all is zeros."""
+    seen = []
+    for part in parts:
+        if part.table is None:
+            seen.append(x[..., part.start : part.stop])
+        else:
+            table = np.vstack([part.table, np.zeros((1, part.table.shape[1]))])
+            seen.append(table[np.minimum(x[..., part.start], len(part.table)).astype(int)])
+    return np.concatenate(seen, -1)
+
+
+def test_music_vae(tmp_path):
+    """Every kind that the library can run, and the bundled models, in one go: what is said greedily for a
+    z, and the posterior's mean for what was said.
+    """
+    models = {name: music_model(name) for name in MUSIC} | {name: kb.load(name) for name in BUNDLED}
+    jobs, ours, examples = [], {}, {}
+    for name, model in models.items():
+        export(model, "magenta-js", tmp_path / name)
+        z = np.random.default_rng(4).standard_normal((1, model.z_size), np.float32)
+        layout, controls = model.representation.layout, told(name, model, 1)
+        said, lengths = model.module.decode(torch.from_numpy(z), 0.0, controls=controls)
+        (examples[name],) = model.representation.split_batch(said.numpy(), lengths.numpy())
+        raw, _ = model.module.decode(torch.from_numpy(z), 0.0, controls=controls, stops=False)
+        x = said.reshape(1, model.representation.steps, -1)
+        if name == "multitrack":
+            x[..., 0] = some_tracks(model)
+        with torch.no_grad():
+            mu = model.module.encode(x if x.shape[-1] > 1 else x[..., 0], lengths).mu
+        outputs = [replace(part, start=part.start - layout.outputs[0].start) for part in layout.outputs]
+        shifted = [replace(p, stop=p.stop - layout.outputs[0].start) for p in outputs]
+        spoken = features(shifted, raw.reshape(x.shape).numpy())
+        ours[name] = spoken, mu.numpy()
+        tensors = features(layout.inputs, x.numpy())
+        job = {"folder": str(tmp_path / name), "z": z.tolist(), "controls": CONTROLS.get(name)}
+        if getattr(model.representation, "hits_as_controls", False):
+            job["controls"] = {"extraControls": {"hits": HITS.tolist()}}
+        jobs.append(job | {"tensors": tensors.tolist()})
+    for name, theirs in zip(ours, run("music_vae.js", given=jobs), strict=True):
+        spoken, mu = ours[name]
+        np.testing.assert_allclose(theirs["decoded"], spoken, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(theirs["mu"], mu, atol=1e-4, err_msg=name)
+        if name in ("melody", "drums", "groove", "mel_2bar", "drums_2bar"):
+            check_notes(models[name], examples[name], theirs["notes"][0])
+
+
+def some_tracks(model: Model) -> torch.Tensor:
+    """Labels of tracks of several lengths, each with its end, which the library's encoder needs."""
+    r, layout = model.representation, model.representation.layout
+    tracks = np.random.default_rng(6).integers(0, 400, (r.max_instruments, r.events_per_instrument))
+    for k, track in enumerate(tracks):
+        track[3 + k] = layout.end
+        track[4 + k :] = layout.padding
+    return torch.from_numpy(tracks.ravel())
+
+
+def check_notes(model: Model, example: np.ndarray, notes: list[list]) -> None:
+    """The library turns what was said into the notes that we make of it."""
+    found = model.representation.to_sequence(example).notes
+    if model.kind == "groove":
+        assert sorted(note[0] for note in notes) == sorted(found["pitch"].tolist())
+        assert sorted(note[5] for note in notes) == sorted(found["velocity"].tolist())
+        np.testing.assert_allclose(sorted(n[3] for n in notes), sorted(found["start"]), atol=2e-3)
+        return
+    steps = np.rint(np.column_stack([found["start"], found["end"]]) * 8).astype(int)
+    pairs = zip(found["pitch"].tolist(), steps.tolist(), strict=True)
+    assert sorted((n[0], n[1], n[2]) for n in notes) == sorted((p, a, b) for p, (a, b) in pairs)
 
 
 def greedy(module: torch.nn.Module, info: dict, scale: float) -> np.ndarray:
@@ -88,7 +183,7 @@ def test_sketch_rnn(seed, tmp_path):
     model = kb.load("sketch")
     z = model.fitted_prior.sample(1, np.random.default_rng(seed))[0]
     (path,) = export(model, "sketch-rnn-js", tmp_path, z=z)
-    theirs = np.array(run("sketch_rnn.js", path)["strokes"])
+    theirs = np.array(run("sketch_rnn.js", str(path))["strokes"])
     info = json.loads(path.read_text())[0]
     rounded = greedy(import_checkpoint(path).module, info, model.representation.scale_factor)
     assert np.array_equal(rounded[:, 2:], theirs[:, 2:4])
@@ -104,4 +199,4 @@ def test_a_published_model_comes_back(shared, tmp_path):
     source = shared / "golden" / "sketchrnn_js" / "models" / "bird.gen.json"
     model = kb.load(source)
     (path,) = export(model, "sketch-rnn-js", tmp_path)
-    assert run("sketch_rnn.js", path) == run("sketch_rnn.js", source)
+    assert run("sketch_rnn.js", str(path)) == run("sketch_rnn.js", str(source))

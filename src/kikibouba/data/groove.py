@@ -74,7 +74,9 @@ class GrooveRepresentation:
     hits_as_controls: bool = False
     """Encoder and decoder are told the hits of every step: only velocities and offsets are left to say."""
     split_instruments: bool = False
-    """The drums of a step come one after the other, and the model is told which is next."""
+    """The drums of a step come one after the other."""
+    tells_drum: bool = True
+    """If the drums are split, the model is told which is next."""
 
     def __post_init__(self) -> None:
         if self.bars < 1 or self.steps_per_quarter < 1 or (self.hop_bars is not None and self.hop_bars < 1):
@@ -113,7 +115,7 @@ class GrooveRepresentation:
         """Columns of numbers: what is read, what is said, and which drum is next if they are split."""
         d = self.depth
         hits = [Part(d, d + d // 3)] if self.hits_as_controls else []
-        drum = [Part(2 * d, 2 * d + DRUMS)] if self.split_instruments else []
+        drum = [Part(2 * d, 2 * d + DRUMS)] if self.split_instruments and self.tells_drum else []
         return Layout((Part(0, d),), (Part(d, 2 * d),), (*hits, *drum))
 
     def in_use(self) -> "GrooveRepresentation":

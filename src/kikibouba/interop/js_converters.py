@@ -10,6 +10,7 @@ from typing import Any, Literal
 from kikibouba.data.drum_kits import PITCH_CLASSES, REDUCED_2018
 from kikibouba.data.drums import DrumsRepresentation
 from kikibouba.data.groove import GrooveRepresentation
+from kikibouba.data.groove_inputs import DRUMS
 from kikibouba.data.melody import MelodyRepresentation
 from kikibouba.data.melody_outline import MelodyOutlineRepresentation
 from kikibouba.data.multitrack import MultitrackRepresentation
@@ -43,9 +44,9 @@ def representation_from_js(spec: Mapping[str, Any]) -> Any:
         raise KikiboubaError(
             f"the model is a {str(spec['type'])[:40]!r}; of magenta.js's models only MusicVAE is known"
         )
-    if spec.get("extraControls"):
-        raise KikiboubaError("config.json lists extraControls, which are not known here")
     kind, args = converter.get("type"), converter.get("args", {})
+    if spec.get("extraControls") and kind != "GrooveConverter":
+        raise KikiboubaError(f"config.json lists extraControls, which are not known here for a {kind}")
     if kind == "MelodyConverter":
         return _melody(spec, args)
     if kind in _OUTLINES:
@@ -68,16 +69,33 @@ def representation_from_js(spec: Mapping[str, Any]) -> Any:
     if kind == "TrioConverter":
         return _trio(spec, args)
     if kind == "GrooveConverter":
-        return GrooveRepresentation(
-            _bars(args),
-            pitch_classes_in_use=_kit(args),
-            humanize=bool(args.get("humanize", False)),
-            tapify=bool(args.get("tapify", False)),
-            split_instruments=bool(args.get("splitInstruments", False)),
-        )
+        return _groove(spec, args)
     if kind == "MultitrackConverter":
         return _multitrack(spec, args)
     raise KikiboubaError(f"the data converter {kind!r} is not known here{did_you_mean(str(kind), _TYPES)}")
+
+
+def _groove(spec: Mapping[str, Any], args: Mapping[str, Any]) -> GrooveRepresentation:
+    """A groove; what it is told besides shows in the widths of the extraControls: the hits, the next drum."""
+    split = bool(args.get("splitInstruments", False))
+    extra = spec.get("extraControls") or []
+    if not isinstance(extra, list) or not all(isinstance(control, Mapping) for control in extra):
+        raise KikiboubaError("config.json: extraControls must be a list of objects with name and depth")
+    width = sum(_number(control, "depth", 0) for control in extra)
+    hits = 1 if split else DRUMS
+    if width not in ((0, hits, DRUMS, hits + DRUMS) if split else (0, hits)):
+        raise KikiboubaError(
+            f"config.json lists {width} extraControls, which are not known here for a groove"
+        )
+    return GrooveRepresentation(
+        _bars(args),
+        pitch_classes_in_use=_kit(args),
+        humanize=bool(args.get("humanize", False)),
+        tapify=bool(args.get("tapify", False)),
+        hits_as_controls=width in (hits, hits + DRUMS),
+        split_instruments=split,
+        tells_drum=width >= DRUMS,
+    )
 
 
 def _melody(spec: Mapping[str, Any], args: Mapping[str, Any]) -> MelodyRepresentation:
@@ -182,11 +200,13 @@ def js_from_representation(representation: Any, levels: tuple[int, ...] = ()) ->
         converter = _DRUMS[r.roll_output + 2 * r.one_hot_input]
         args |= _kit_to_js(r.pitch_classes)
     elif kind == "groove" and not (
-        r.hits_as_controls or r.add_instruments or (r.fixed_velocities and not r.tapify)
+        r.split_instruments or r.add_instruments or (r.fixed_velocities and not (r.tapify or r.humanize))
     ):
         converter = "GrooveConverter"
         args |= {"stepsPerQuarter": 4, "humanize": r.humanize, "tapify": r.tapify}
         args |= _kit_to_js(r.pitch_classes_in_use)
+        if r.hits_as_controls:
+            spec["extraControls"] = [{"name": "hits", "depth": DRUMS}]
     elif kind == "multitrack":
         converter = "MultitrackConverter"
         args |= {"stepsPerQuarter": r.steps_per_quarter, "totalSteps": r.steps_per_bar}

@@ -1,8 +1,9 @@
-// Load a magenta.js checkpoint folder in the real MusicVAE, and say what it encodes and decodes.
+// Load magenta.js checkpoint folders in the real MusicVAE, and say what they decode and encode.
 //
-//   node music_vae.js FOLDER < {"z": [[…]], "tensors": [[[…]]], "controls": {…}} > {"decoded", "notes", "mu"}
+//   node music_vae.js < [{"folder": "…", "z": [[…]], "tensors": [[[…]]], "controls": {…}}, …]
+//                     > [{"decoded": [[[…]]], "notes": [[[…]]], "mu": [[…]]}, …]
 //
-// The folder is served on the loopback device. Decoding is greedy (no temperature).
+// The folders are served on the loopback device. Decoding is greedy (no temperature).
 
 const fs = require('fs');
 const http = require('http');
@@ -28,27 +29,37 @@ const asArrays = (sequence) => sequence.notes.map((note) => [
   note.pitch, note.quantizedStartStep, note.quantizedEndStep, note.startTime, note.endTime, note.velocity,
   note.instrument, note.program, note.isDrum]);
 
-async function main() {
-  const given = JSON.parse(fs.readFileSync(0));
-  const server = await serve(process.argv[2]);
+async function run(job) {
+  const server = await serve(job.folder);
   const model = new MusicVAE(`http://127.0.0.1:${server.address().port}`);
   await model.initialize();
   server.close();
-  const controls = given.controls || undefined;
-  const said = {};
-  if (given.z) {
-    const z = tf.tensor2d(given.z);
-    const decoded = await model.decodeTensors(z, undefined, controls);
-    said.decoded = await decoded.array();
-    said.notes = [];
-    for (const tensor of tf.unstack(decoded)) {
-      said.notes.push(asArrays(await model.dataConverter.toNoteSequence(tensor, undefined, 120)));
-    }
+  const controls = job.controls || undefined;
+  for (const [name, rows] of Object.entries((controls || {}).extraControls || {})) {
+    controls.extraControls[name] = tf.tensor2d(rows);
   }
-  if (given.tensors) {
-    said.mu = await (await model.encodeTensors(tf.tensor3d(given.tensors), controls)).array();
+  const decoded = await model.decodeTensors(tf.tensor2d(job.z), undefined, controls);
+  const said = {decoded: await decoded.array(), notes: []};
+  for (const tensor of tf.unstack(decoded)) {
+    said.notes.push(asArrays(await model.dataConverter.toNoteSequence(tensor, undefined, 120)));
+  }
+  if (job.tensors) {
+    said.mu = await (await model.encodeTensors(tf.tensor3d(job.tensors), controls)).array();
+  }
+  return said;
+}
+
+async function main() {
+  const said = [];
+  for (const job of JSON.parse(fs.readFileSync(0))) {
+    said.push(await run(job).catch((error) => {
+      throw new Error(`${job.folder}: ${error.message}`);
+    }));
   }
   process.stdout.write(JSON.stringify(said));
 }
 
-main();
+main().catch((error) => {
+  process.stderr.write(`${error.message}\n`);
+  process.exit(1);
+});
