@@ -131,7 +131,7 @@ def shared_out(
         splits = [dataset.split(name) for name in ("train", "test", "valid") if name in dataset.splits]
         if len(splits) > 1:
             return _some(splits[0], limit, rng), _some(splits[1], HELD_OUT, rng)
-        pool: Sequence[np.ndarray] = splits[0]
+        pool: Any = splits[0]
     else:
         pool = [window for path in folders for window in read_windows(path, model.representation)]
     chosen = _some(pool, limit + HELD_OUT, rng)

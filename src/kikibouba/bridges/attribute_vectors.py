@@ -73,10 +73,8 @@ class AttributeVectors:
     def only(self, names: Iterable[str]) -> "AttributeVectors":
         """Some of them."""
         chosen = [self.find(name) for name in names]
-        vectors, deviations = (
-            {name: part[name] for name in chosen} for part in (self.vectors, self.deviations)
-        )
-        return AttributeVectors(vectors, deviations, self.model_hash)
+        deviations = {name: self.deviations[name] for name in chosen}
+        return AttributeVectors({name: self.vectors[name] for name in chosen}, deviations, self.model_hash)
 
     def save(self, path: str | Path) -> Path:
         """Write .npz or .safetensors: names, `vectors` [K, Z], `deviations` [K], and the model's hash."""

@@ -180,8 +180,12 @@ def _draw_piano_roll(axes: "Axes", notes: np.ndarray) -> tuple[float, float, dic
                   color=_shades(part, COLORS[number % len(COLORS)]), edgecolor="white", linewidth=0.6,
                   zorder=3)  # fmt: skip
     named = (0,) if high - low > 24 else (0, 4, 7)
-    octaves = {p: f"{OCTAVE_NAMES[p % 12]}{p // 12 - 1}" for p in range(low, high + 1) if p % 12 in named}
-    return low - 0.5, high + 0.5, dict(octaves)
+    octaves = {
+        float(pitch): f"{OCTAVE_NAMES[pitch % 12]}{pitch // 12 - 1}"
+        for pitch in range(low, high + 1)
+        if pitch % 12 in named
+    }
+    return low - 0.5, high + 0.5, octaves
 
 
 def _classes(notes: np.ndarray) -> set[int]:
