@@ -44,7 +44,7 @@ WEAKNESSES = {
         "Hits lie on the grid and have one loudness.",
     ],
     "hier_drums_4bar": [
-        "Trained for an hour on half a CPU core, 5,500 steps of 64 patterns: it keeps metre and density, and "
+        "Trained for an hour on half a CPU core, 6,200 steps of 64 patterns: it keeps density and timbre, and "
         "loses detail that the two-bar model keeps.",
         "Hits lie on the grid and have one loudness.",
     ],

@@ -17,6 +17,7 @@ kikibouba() { "$PYTHON" -m kikibouba "$@"; }
 kikibouba prepare mel_2bar datasets/raw/melody datasets/melody
 kikibouba prepare drums_2bar datasets/raw/drums datasets/drums
 kikibouba prepare groove_humanize_2bar datasets/raw/drums datasets/groove
+kikibouba prepare hier_drums_4bar datasets/raw/drums datasets/drums4
 kikibouba prepare sketch datasets/raw/sketch datasets/sketch
 
 # A MusicVAE first learns to copy, almost without a KL term, and is then drawn towards the prior.
@@ -37,11 +38,17 @@ kikibouba train drums_2bar --data datasets/drums -o trained/drums_2bar_main --st
 kikibouba train drums_2bar --data datasets/drums -o trained/drums_2bar --start-from trained/drums_2bar_main \
     --steps "$STEPS" --max-minutes "$MINUTES" --device "$DEVICE" --set model.beta_rate=0 --set train.learning_rate=0.001
 
+# The objective of hier-drums_4bar_small puts 48 bits into z; with less weight on the KL term it then puts more.
+kikibouba train hier_drums_4bar --data datasets/drums4 -o trained/hier_drums_4bar_warm --steps 3734 --device "$DEVICE"
+kikibouba train hier_drums_4bar --data datasets/drums4 -o trained/hier_drums_4bar --start-from trained/hier_drums_4bar_warm \
+    --steps 2718 --device "$DEVICE" --set model.max_beta=0.03 --set model.beta_rate=0.9995 \
+    --set train.learning_rate=0.0012 --set train.decay_rate=0.9996 --set train.eval_every=500
+
 kikibouba train groove_humanize_2bar --data datasets/groove -o trained/groove_humanize_2bar --device "$DEVICE"
 
 kikibouba train sketch --data datasets/sketch -o trained/sketch --steps "$STEPS" --max-minutes "$MINUTES" \
     --device "$DEVICE"
-"$PYTHON" runs/bundle.py mel_2bar drums_2bar groove_humanize_2bar sketch
+"$PYTHON" runs/bundle.py mel_2bar drums_2bar hier_drums_4bar groove_humanize_2bar sketch
 
 for pair in sketch:mel_2bar sketch:drums_2bar mel_2bar:drums_2bar; do
     a=${pair%:*}
