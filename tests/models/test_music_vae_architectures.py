@@ -222,9 +222,7 @@ def test_scheduled_sampling_in_every_architecture(case):
     assert loss.item() != pytest.approx(model.loss_from_noise(batch, 5, eps)["loss"].item(), rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", ["hierarchical", "autoregressive", "hierarchical split", "tracks", "nade from bits", "groove"]
-)
+@pytest.mark.parametrize("name", ["hierarchical split", "tracks", "nade from bits", "groove"])
 def test_learns_a_batch_by_heart(name):
     """Random examples, so that all of them must pass through z."""
     config, music = CASES[name]
@@ -234,7 +232,7 @@ def test_learns_a_batch_by_heart(name):
     x = some_columns(music, torch.Generator().manual_seed(0))
     batch = Batch(x, torch.full((BATCH,), STEPS))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
-    for step in range(200):
+    for step in range(150):
         optimizer.zero_grad()
         parts = model.loss(batch, step, torch.Generator().manual_seed(step))
         parts["loss"].backward()
