@@ -90,15 +90,40 @@ def test_names_are_read_as_what_they_name() -> None:
         "Ebaug",
         "Bdim",
     ]
-    assert NUM_CLASSES == {"triad": 49, "majmin": 25, "pitches": 49}
+    assert NUM_CLASSES == {"triad": 49, "majmin": 25, "pitches": 193}
 
 
 def test_chords_as_pitches() -> None:
     table = chord_pitches()
-    e_minor = table[chord_class("Em")]
+    e_minor = table[chord_class("Em", "pitches")]
     assert np.flatnonzero(e_minor).tolist() == [1 + 4, 13 + 4, 13 + 7, 13 + 11, 25 + 4]
     assert np.flatnonzero(table[0]).tolist() == [0]
-    assert len(np.unique(table, axis=0)) == 49
+    assert len(np.unique(table, axis=0)) == 193
+
+
+@pytest.mark.parametrize(
+    ("symbol", "pitches"),
+    [
+        ("G7", {7, 11, 2, 5}),
+        ("Cmaj7", {0, 4, 7, 11}),
+        ("Am7", {9, 0, 4, 7}),
+        ("Bm7b5", {11, 2, 5, 9}),
+        ("Bø", {11, 2, 5, 9}),
+        ("Bdim7", {11, 2, 5, 8}),
+        ("F6", {5, 9, 0, 2}),
+        ("C9/E", {0, 4, 7, 10}),
+    ],
+)
+def test_sevenths_as_pitches(symbol: str, pitches: set[int]) -> None:
+    row = chord_pitches()[chord_class(symbol, "pitches")]
+    assert set(np.flatnonzero(row[13:25]).tolist()) == pitches
+    assert transpose_classes(np.array([chord_class(symbol, "pitches")]), 12)[0] == chord_class(
+        symbol, "pitches"
+    )
+
+
+def test_names_of_chords_with_sevenths_are_read_as_what_they_name() -> None:
+    assert [chord_class(chord_name(label), "pitches") for label in range(193)] == list(range(193))
 
 
 SYMBOLS = st.builds(

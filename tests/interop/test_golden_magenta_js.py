@@ -67,11 +67,14 @@ def test_tiny_checkpoints(shared):
         if "controls" in arrays:
             rows = np.concatenate([rows, arrays["controls"]], 1)
             told = labels_of(model.layout.controls, arrays["controls"]).expand(len(arrays["z"]), -1, -1)
+            more = model.steps - told.shape[1]  # split drums: the library decodes the first steps only
+            told = torch.cat([told, told[:, -1:].expand(-1, more, -1)], 1)
         np.testing.assert_allclose(mean(model, rows), arrays["mu"], atol=TOLERANCE, err_msg=folder.name)
         z = torch.from_numpy(arrays["z"])
         decoded, _ = model.decode(z, 0.0, controls=told, stops=False)
         ours = decoded.reshape(*decoded.shape[:2], -1).numpy()
         theirs = said(model.layout.outputs, arrays["decoded_tensor"])
+        ours = ours[:, : theirs.shape[1]]
         np.testing.assert_allclose(ours[..., : theirs.shape[-1]], theirs, atol=TOLERANCE, err_msg=folder.name)
         check_logits(model, z, decoded, arrays, folder.name)
 
@@ -89,7 +92,8 @@ def check_logits(model: MusicVAE, z: Tensor, decoded: Tensor, arrays, name: str)
     if raw.shape[1] != batch:
         raw = raw.unflatten(1, (-1, batch)).transpose(0, 1).flatten(0, 1)
     theirs = np.concatenate([arrays[key] for key in sorted(arrays) if key.startswith("logits_")], -1)
-    np.testing.assert_allclose(raw.transpose(0, 1).numpy(), theirs, atol=TOLERANCE, err_msg=name)
+    ours = raw.transpose(0, 1)[:, : theirs.shape[1]].numpy()
+    np.testing.assert_allclose(ours, theirs, atol=TOLERANCE, err_msg=name)
 
 
 def test_mel_2bar_small(shared):

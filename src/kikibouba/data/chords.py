@@ -8,7 +8,8 @@ A class is a root and a triad; sevenths, ninths and the bass do not count:
     class 25 + root      augmented    these two only in the vocabulary "triad" (49 classes),
     class 37 + root      diminished   not in "majmin" (25)
 
-The vocabulary "pitches" has the classes of "triad", and shows them as pitches (`chord_pitches`).
+The vocabulary "pitches" (193 classes) has these 48 four times, without and with sixths, sevenths and major
+sevenths, and shows a model their pitches (`chord_pitches`).
 
 A chord without third (sus, power chord) or with another triad has no class. Classes and names are those of
 the original; more spellings are read than it reads (Cmi7, C△7, C°, Cø, C7-9, C♯m).
@@ -25,11 +26,13 @@ from kikibouba.errors import KikiboubaError
 Vocabulary = Literal["triad", "majmin", "pitches"]
 
 NO_CHORD = "N.C."
-NUM_CLASSES = {"triad": 49, "majmin": 25, "pitches": 49}
+NUM_CLASSES = {"triad": 49, "majmin": 25, "pitches": 193}
 LONGEST_SYMBOL = 24
 ROOT_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 TRIADS = {"": (0, 0), "m": (-1, 0), "aug": (0, 1), "dim": (-1, -1)}
 """Name → semitones by which third and fifth differ from a major chord's; in the order of the classes."""
+SEVENTHS = {0: "", 9: "6", 10: "7", 11: "maj7"}
+"""Semitones from the root → name; in the order of the classes of "pitches"."""
 
 _PITCH = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _PLAIN = str.maketrans({"♯": "#", "♭": "b", "−": "-", "–": "-", "°": "o", "△": "^", "Δ": "^", " ": None})
@@ -49,6 +52,7 @@ _TRIAD_OF = {
     **dict.fromkeys(("aug", "+"), "aug"),
     **dict.fromkeys(("dim", "o", "/o", "ø"), "dim"),
 }
+_MAJOR = ("maj", "ma", "M", "^")
 _MISSING = {**dict.fromkeys(("sus", "sus2", "sus4", "sus7", "5"), (3,)), "ped": (3, 5)}
 """Degrees that a chord of this kind lacks"""
 _LIKE_A_SYMBOL = re.compile(
@@ -126,6 +130,8 @@ def chord_class(symbol: str, vocabulary: Vocabulary = "triad") -> int:
         return 0
     if read.triad is not None:
         found = 1 + 12 * list(TRIADS).index(read.triad) + read.root
+        if vocabulary == "pitches":
+            found += 12 * len(TRIADS) * list(SEVENTHS).index(_seventh(read.middle))
         if found < NUM_CLASSES[vocabulary]:
             return found
     allowed = "major and minor" if vocabulary == "majmin" else "major, minor, augmented and diminished"
@@ -135,28 +141,45 @@ def chord_class(symbol: str, vocabulary: Vocabulary = "triad") -> int:
     )
 
 
-def chord_pitches() -> np.ndarray:
-    """What the vocabulary "pitches" shows of the 49 classes: float32 [49, 37].
+def _seventh(middle: str) -> int:
+    """Semitones from the root to the sixth or seventh that a chord has: 9, 10 or 11; 0: it has none."""
+    match = _SYMBOL.fullmatch("C" + middle)
+    number, triad = ((match[name] or "") if match else "" for name in ("number", "triad"))
+    if not number:
+        return 10 if triad in ("/o", "ø") else 0
+    if "6" in number:
+        return 9
+    if number.strip("(").startswith(_MAJOR) or triad in _MAJOR:
+        return 11
+    return 9 if triad in ("dim", "o") else 10
 
-    Column 0 is 1 where there is no chord; 12 columns for the root, 12 for all pitches of the triad, 12 for
-    the bass, which is the root. As magenta.js does it, but that it shows sevenths among the pitches.
+
+def chord_pitches() -> np.ndarray:
+    """What the vocabulary "pitches" shows of its 193 classes: float32 [193, 37].
+
+    Column 0 is 1 where there is no chord; 12 columns for the root, 12 for the pitches of triad and seventh,
+    12 for the bass, which is the root. As magenta.js does it, which also shows ninths and beyond.
     """
     table = np.zeros((NUM_CLASSES["pitches"], 37), np.float32)
     table[0, 0] = 1
-    for triad, (third, fifth) in enumerate(TRIADS.values()):
+    qualities = [(third, fifth, seventh) for seventh in SEVENTHS for third, fifth in TRIADS.values()]
+    for quality, (third, fifth, seventh) in enumerate(qualities):
         for root in range(12):
-            row = table[1 + 12 * triad + root]
+            row = table[1 + 12 * quality + root]
             row[[1 + root, 25 + root]] = 1
-            row[[13 + (root + up) % 12 for up in (0, 4 + third, 7 + fifth)]] = 1
+            row[[13 + (root + up) % 12 for up in (0, 4 + third, 7 + fifth, seventh)]] = 1
     return table
 
 
 def chord_name(label: int) -> str:
-    """The symbol of a class 0 … 48: N.C., C, C#, D, Eb, …, Cm, …, Caug, …, Cdim, …"""
+    """The symbol of a class 0 … 192: N.C., C, C#, D, Eb, …, Cm, …, Caug, …, Cdim, …, C6, …, Cdimmaj7, …"""
     if label == 0:
         return NO_CHORD
-    triad, root = divmod(label - 1, 12)
-    return ROOT_NAMES[root] + tuple(TRIADS)[triad]
+    quality, root = divmod(label - 1, 12)
+    seventh, triad = divmod(quality, len(TRIADS))
+    if (seventh, triad) == (2, 3):
+        return ROOT_NAMES[root] + "m7b5"
+    return ROOT_NAMES[root] + tuple(TRIADS)[triad] + tuple(SEVENTHS.values())[seventh]
 
 
 def transpose_symbol(symbol: str, semitones: int) -> str:
