@@ -247,3 +247,33 @@ def test_split_drums_and_what_they_are_told(extra, tmp_path):
         [part.width for part in r.layout.controls] for r in (found.preset.representation, representation)
     ]
     assert widths[0] == widths[1]
+
+
+def test_other_models_are_named(tmp_path):
+    write_magenta_js(tmp_path / "rnn", {"a": np.zeros(2, np.float32)}, {"type": "MusicRNN"})
+    with pytest.raises(KikiboubaError, match="the model is a 'MusicRNN'"):
+        import_checkpoint(tmp_path / "rnn")
+    prefix = write_tf_checkpoint(tmp_path / "me", {"latent_encoder/mu/bias": np.zeros(4, np.float32)})
+    with pytest.raises(KikiboubaError, match="MidiMe"):
+        import_checkpoint(prefix)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(KikiboubaError, match="is no checkpoint known here"):
+        import_checkpoint(tmp_path / "empty")
+    with pytest.raises(KikiboubaError, match="does not exist"):
+        import_checkpoint(tmp_path / "nothing")
+
+
+def test_a_converter_that_is_not_known(tmp_path):
+    model = music_model("melody")
+    export(model, "magenta-js", tmp_path / "js")
+    spec = json.loads((tmp_path / "js" / "config.json").read_text())
+    for change, reason in (
+        ({"dataConverter": {"type": "MelodiConverter", "args": {}}}, "did you mean 'MelodyConverter'"),
+        ({"chordEncoder": "TriadEncoder"}, "did you mean 'TriadChordEncoder'"),
+        ({"extraControls": [{"name": "mood", "depth": 2}]}, "extraControls"),
+        ({"dataConverter": {"type": "MelodyConverter", "args": {"numSteps": 30}}}, "whole bars of 16"),
+        ({"dataConverter": None}, "names no dataConverter"),
+    ):
+        (tmp_path / "js" / "config.json").write_text(json.dumps(spec | change))
+        with pytest.raises(KikiboubaError, match=reason):
+            import_checkpoint(tmp_path / "js")

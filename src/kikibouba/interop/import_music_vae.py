@@ -39,6 +39,7 @@ def music_vae_from(
     Raises:
         KikiboubaError: incomplete (says exactly what is missing), or no model known here.
     """
+    _check_family(original)
     state = music_vae_from_tf(_whole(original, allow_partial, notes))
     _add_sigma(state, allow_partial, notes)
     structure = structure_of(state)
@@ -52,6 +53,20 @@ def music_vae_from(
     model = _model(base, structure, levels, bool(original.spec.get("useBooleanDecoder", False)))
     description = f"{base.description.rstrip('.')}; imported from {original.format}"
     return replace(base, name=name, model=model, description=description), state
+
+
+def _check_family(original: Original) -> None:
+    """Raise if it is plainly another kind of model."""
+    kind = original.spec.get("type", "MusicVAE")
+    if kind != "MusicVAE":
+        raise KikiboubaError(
+            f"the model is a {str(kind)[:40]!r}; of magenta.js's only MusicVAE is known here"
+        )
+    if any(name.startswith(("latent_encoder/", "latent_decoder/")) for name in original.variables):
+        raise KikiboubaError(
+            "the checkpoint is a small model on the latent vectors of a MusicVAE (MidiMe, latent "
+            "constraints), which is not known here; import the MusicVAE itself"
+        )
 
 
 def _whole(original: Original, allow_partial: str | None, notes: list[str]) -> dict[str, np.ndarray]:
