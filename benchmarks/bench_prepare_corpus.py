@@ -1,12 +1,13 @@
 """A corpus of the size of the Lakh MIDI dataset: prepared, killed half-way, resumed, memory watched.
 
-    python benchmarks/bench_prepare_corpus.py FOLDER_OF_MIDI_FILES ... --work DIR [--files 178000] [--compare]
+    python benchmarks/bench_prepare_corpus.py [FOLDER_OF_MIDI_FILES ...] [--files N] [--work DIR] [--compare]
 
 The corpus is made of hard links to the files in the folders, each link under a name of its own, in DIR (on
-the same disk). When half of them are read, `kikibouba prepare melody` (and none of its readers) is killed
-with SIGKILL; the same command then goes on. `--compare` runs it once more without interruption and compares
-every byte. Linux only (/proc). Prints JSON lines: the memory in MB of the parent and of its largest reader
-over time, seconds, CPU seconds, files a second, and the report.
+the same disk): 178,000, or a small one of our examples where no folder is named. When half of them are read,
+`kikibouba prepare melody` (and none of its readers) is killed with SIGKILL; the same command then goes on.
+`--compare` runs it once more without interruption and compares every byte. Linux only (/proc). Prints JSON
+lines: the memory in MB of the parent and of its largest reader over time, seconds, CPU seconds, files a
+second, and the report.
 """
 
 import argparse
@@ -17,19 +18,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from itertools import cycle, islice
 from pathlib import Path
 
-
-def link_corpus(folders: list[Path], corpus: Path, count: int) -> None:
-    """`count` files under `corpus`, in folders of 1000, linked to the MIDI files of the folders in turn."""
-    files = sorted(file for folder in folders for file in folder.rglob("*.mid"))
-    for i, file in enumerate(islice(cycle(files), count)):
-        target = corpus / f"{i // 1000:03d}" / f"{hashlib.md5(str(i).encode()).hexdigest()}.mid"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if not target.exists():
-            os.link(file, target)
+from link_corpus import EXAMPLES, link_corpus
 
 
 def memory(pid: int) -> float:
@@ -93,31 +86,44 @@ def content(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()}
 
 
+def kill_and_resume(work: Path, count: int, workers: int) -> None:
+    """The corpus in `work` becomes the dataset `killed` there."""
+    corpus, out = work / "corpus", work / "killed"
+    shutil.rmtree(out, ignore_errors=True)
+    first = run(corpus, out, workers, count // 2)
+    read = 64 * len(list(out.glob("parts/*/*.part")))
+    print(json.dumps({"killed": first, "files_read": read, "files_a_second": round(read / first["s"], 1)}))
+    second = run(corpus, out, workers, None)
+    rate = round((count - read) / second["s"], 1)
+    print(json.dumps({"resumed": second, "files_read": count - read, "files_a_second": rate}))
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    print(json.dumps({"dataset_MB": round(size / 1e6, 1)}))
+    print((work / "killed.log").read_text())
+
+
+def compare(work: Path, workers: int) -> None:
+    """The corpus becomes the dataset `whole` without interruption; is it the same as `killed`?"""
+    shutil.rmtree(work / "whole", ignore_errors=True)
+    print(json.dumps({"uninterrupted": run(work / "corpus", work / "whole", workers, None)}))
+    print(json.dumps({"same_bytes": content(work / "killed") == content(work / "whole")}))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--files", type=int, default=178_000)
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--files", type=int)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--compare", action="store_true")
     args = parser.parse_args()
-    corpus, out, whole = args.work / "corpus", args.work / "killed", args.work / "whole"
-    link_corpus(args.folders, corpus, args.files)
-    shutil.rmtree(out, ignore_errors=True)
-    first = run(corpus, out, args.workers, args.files // 2)
-    read = 64 * len(list(out.glob("parts/*/*.part")))
-    print(json.dumps({"killed": first, "files_read": read, "files_a_second": round(read / first["s"], 1)}))
-    second = run(corpus, out, args.workers, None)
-    rate = round((args.files - read) / second["s"], 1)
-    print(json.dumps({"resumed": second, "files_read": args.files - read, "files_a_second": rate}))
-    if args.compare:
-        shutil.rmtree(whole, ignore_errors=True)
-        print(json.dumps({"uninterrupted": run(corpus, whole, args.workers, None)}))
-        print(json.dumps({"same_bytes": content(out) == content(whole)}))
-    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-    print(json.dumps({"dataset_MB": round(size / 1e6, 1)}))
-    print((args.work / "killed.log").read_text())
+    folders, count = args.folders or [EXAMPLES], args.files or (178_000 if args.folders else 4000)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = args.work or Path(temporary)
+        link_corpus(folders, work / "corpus", count)
+        kill_and_resume(work, count, args.workers)
+        if args.compare:
+            compare(work, args.workers)
 
 
 if __name__ == "__main__":
