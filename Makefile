@@ -9,6 +9,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+NODE := tests/interop/node
 SOURCES := src tests examples runs benchmarks docs
 
 .DEFAULT_GOAL := help
@@ -29,7 +30,7 @@ check: setup ## lint, formatting and types
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/pyrefly check
 
-test: check ## check, then every test
+test: check $(NODE)/node_modules/.package-lock.json ## check, then every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
 docs: setup ## redraw the pictures in docs/img, then check every link and command in the docs
@@ -38,6 +39,12 @@ docs: setup ## redraw the pictures in docs/img, then check every link and comman
 
 bench: setup ## speed and memory, one report a script
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+# The JavaScript libraries that run what is exported. Without npm, and without the right to install it, their tests
+# are skipped and say so.
+$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; } || true
+	@! command -v npm >/dev/null || { npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent && touch $@; }
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) out dist build .pytest_cache .ruff_cache .hypothesis

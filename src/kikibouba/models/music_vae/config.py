@@ -93,7 +93,7 @@ _OURS = (
         "drums_2bar",
         DrumsRepresentation(rotate=True, swap_classes=True, drop_class_prob=0.15, drop_hit_prob=0.3),
         replace(_LITTLE, max_beta=0.05),
-        "Two-bar drum patterns, 1.9 M parameters: small enough to ship, made to reconstruct well.",
+        "Two-bar drum patterns, 1.8 M parameters: small enough to ship, made to reconstruct well.",
         _LITTLE_RECIPE,
     ),
     _preset(
