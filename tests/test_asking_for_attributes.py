@@ -107,7 +107,7 @@ def test_examples_are_shared_out_without_overlap(tiny, tunes):
     assert all(np.array_equal(a, b) for a, b in zip(fit, again, strict=True))
 
 
-@pytest.mark.parametrize("name", ["mel_2bar", "drums_2bar", "sketch"])
+@pytest.mark.parametrize("name", [n for n in hub.bundled() if hub.kind_of_model(n) != "translator"])
 def test_bundled_vectors_belong_to_the_bundled_weights(name):
     model = kb.load(name)
     assert model.vectors_file is not None

@@ -12,7 +12,8 @@ from kikibouba.data.midi import read_midi, write_midi
 from kikibouba.data.notes import NoteSequence, make_notes
 from kikibouba.data.pieces import cut
 from kikibouba.errors import KikiboubaError
-from kikibouba.inputs import read_examples, read_piece
+from kikibouba.inputs import read_artifact, read_examples, read_piece
+from kikibouba.plot import plot_reconstructions
 from tiny_models import notes_of
 
 SIXTEENTH = 0.125
@@ -173,6 +174,16 @@ def test_what_is_told_is_the_files_own_unless_said_otherwise(trained, songs):
 def test_every_kind_is_a_word_for_prepare(kind):
     representation = hub.representation_for(kind)
     assert representation.kind == kind
+
+
+def test_pictures_show_what_a_model_makes_of_what_it_is_told(trained, songs, monkeypatch):
+    _, _, folder = trained
+    model, one, heard = hub.load_model(folder), songs / "song1.mid", []
+    monkeypatch.setattr(model, "decode", lambda *given: heard.append(given) or [read_artifact(one)] * 2)
+    plot_reconstructions(model, [one, songs / "song2.mid"])
+    told = heard[0][3]
+    assert (told is None) == (model.controls_of(one) is None)
+    assert told is None or np.array_equal(told[0], model.controls_of(one))
 
 
 def test_artifacts_are_named_by_their_model(trained, tmp_path):

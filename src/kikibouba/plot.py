@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kikibouba.controls import controls_of
 from kikibouba.data.artifacts import Artifact
 from kikibouba.data.picture import rows_picture
 from kikibouba.data.store import Dataset
@@ -30,10 +31,11 @@ def plot_files(paths: Sequence[str | Path]) -> bytes:
 def plot_reconstructions(
     model: Model, sources: Sequence[Source], temperature: float = 0.0, seed: int = 0
 ) -> bytes:
-    """Above what the model sees of each source, below what it makes of it."""
+    """Above what the model sees of each source, below what it makes of it, told what the source tells it."""
     examples = [read_examples(source, model.representation)[0] for source in sources]
     originals = [model.representation.to_artifact(example) for example in examples]
-    rebuilt = model.decode(model.encode(examples).mu, temperature, seed)
+    told = controls_of(model.representation, examples)
+    rebuilt = model.decode(model.encode(examples).mu, temperature, seed, told)
     titles = [Path(source).name if isinstance(source, str | Path) else "" for source in sources]
     return rows_picture([originals, rebuilt], row_titles=["original", "reconstruction"], column_titles=titles)
 
