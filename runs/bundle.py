@@ -44,7 +44,7 @@ WEAKNESSES = {
         "Hits lie on the grid and have one loudness.",
     ],
     "hier_drums_4bar": [
-        "Trained for an hour on half a CPU core, 6,200 steps of 64 patterns: it keeps density and timbre, and "
+        "Trained for an hour on half a CPU core, 6,200 steps of 64 patterns: keeps density and timbre, and "
         "loses detail that the two-bar model keeps.",
         "Hits lie on the grid and have one loudness.",
     ],
@@ -63,6 +63,10 @@ TRANSLATOR_WEAKNESSES = [
     "Maps measures (spiky to jagged, dense to busy), not subjects: a sheep does not sound like a sheep.",
     "No better than the two models it joins.",
 ]
+
+
+STEERABLE = {"groove_humanize_2bar": ("loudness", "lateness", "swing")}
+"""The attributes that z can change, where these are not all: hits that are told cannot be."""
 
 
 def is_translator(name: str) -> bool:
@@ -85,7 +89,8 @@ def bundle(name: str) -> None:
     if not is_translator(name):
         fit_prior(target, Dataset.open(DATASETS[name]))
         # Beside a bundled model already there: `kikibouba attribute all --model NAME --data DATASET`.
-        attribute_vectors(target, DATASETS[name]).save(target / FILE_NAME)
+        vectors = attribute_vectors(target, DATASETS[name])
+        vectors.only(STEERABLE.get(name, vectors.vectors)).save(target / FILE_NAME)
     figures = evaluate(target, [DATASETS[base] for base in bases], "test", limit=2000)
     metrics = {"test": figures, "training": run}
     text = model_card(

@@ -14,7 +14,6 @@ from kikibouba.cli import main
 from kikibouba.data.midi import from_midi_bytes, read_midi
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.groove import groove_figures
-from kikibouba.generate import Model
 
 ROCK = Path(__file__).parents[1] / "examples" / "drums_rock.mid"
 
@@ -50,8 +49,7 @@ def test_a_stiff_beat_keeps_its_hits_and_tempo_and_gets_dynamics_and_timing(tmp_
 
 
 def test_it_plays_unseen_patterns_more_like_the_drummers_than_a_machine_would(shared: Path) -> None:
-    model = hub.load("groove_humanize_2bar")
-    assert isinstance(model, Model)
+    model = hub.load_model("groove_humanize_2bar")
     representation = replace(model.representation, pitch_classes="roland", hop_bars=None)
     played: list[np.ndarray] = []
     for content in held_out(shared / "data" / "drums" / "groove"):
@@ -64,6 +62,18 @@ def test_it_plays_unseen_patterns_more_like_the_drummers_than_a_machine_would(sh
     assert figures["hit F1"] == pytest.approx(1)
     assert figures["velocity MAE"] < 0.9 * figures["velocity MAE, flat"]
     assert figures["offset MAE ms"] < figures["offset MAE ms, flat"]
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "unit"), [("loudness", "velocity", 10), ("lateness", "start", 0.01)]
+)
+def test_a_feel_can_be_asked_for(name: str, column: str, unit: float) -> None:
+    model = hub.load_model("groove_humanize_2bar")
+    less, more = (
+        model.reconstruct(ROCK, attributes={name: amount}).notes.notes[column].mean()
+        for amount in (-1.5, 1.5)
+    )
+    assert more > less + unit
 
 
 def test_without_hits_it_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
