@@ -25,6 +25,9 @@ LIMIT = 5_000
 DECODED = 200
 """Examples by which lengths are set."""
 
+FLAT = 0.01
+"""An attribute whose deviation is a smaller share of its largest value does not vary (a drawing's size)."""
+
 HELD_OUT = 300
 """Examples that vectors are tried on, at most."""
 
@@ -71,7 +74,7 @@ def vectors_from_examples(
     if not model.z_size:
         raise KikiboubaError(f"{model.name} has no latent space (z_size 0), so nothing can be moved in it")
     measured = model.representation.attributes(examples)
-    varies = {name: values.std() > 1e-4 * np.abs(values).max() for name, values in measured.items()}
+    varies = {name: values.std() > FLAT * np.abs(values).max() for name, values in measured.items()}
     deviations = {name: float(values.std()) for name, values in measured.items() if varies[name]}
     if not deviations:
         raise KikiboubaError(f"all {len(examples)} examples measure alike; give more, and different ones")
