@@ -61,14 +61,15 @@ def _replay(
     keep = ~np.isin(key[on], keys)
     pairs = []
     for k in keys:
-        low, high = np.searchsorted(key, [k, k + 1])
-        still_open: list[int] = []
-        for i in range(low, high):
-            if is_on[i]:
-                still_open.append(i)
+        low, high = np.searchsorted(key, [k, k + 1]).tolist()
+        still_open: list[tuple[int, int]] = []
+        ticks, starts = tick[low:high].tolist(), is_on[low:high].tolist()
+        for i, (now, starts_note) in enumerate(zip(ticks, starts, strict=True), low):
+            if starts_note:
+                still_open.append((now, i))
                 continue
-            closed = [j for j in still_open if tick[j] < tick[i]]
+            closed = [j for began, j in still_open if began < now]
             pairs += [(j, i) for j in closed]
-            still_open = [j for j in still_open if tick[j] == tick[i]] if closed else []
+            still_open = [note for note in still_open if note[0] == now] if closed else []
     again = np.array(pairs, np.int64).reshape(-1, 2)
     return np.concatenate([on[keep], again[:, 0]]), np.concatenate([closing[keep], again[:, 1]])
