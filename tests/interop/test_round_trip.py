@@ -15,9 +15,11 @@ from kikibouba.data.groove import GrooveRepresentation
 from kikibouba.errors import KikiboubaError
 from kikibouba.exporting import export
 from kikibouba.importing import import_checkpoint, import_to
+from kikibouba.interop.import_music_vae import _candidates
 from kikibouba.interop.magenta_js import SHARD_BYTES, quantise, read_magenta_js, write_magenta_js
-from kikibouba.interop.magenta_tf import music_vae_to_tf
+from kikibouba.interop.magenta_tf import music_vae_from_tf, music_vae_to_tf
 from kikibouba.interop.magenta_tf_sketch import to_tf
+from kikibouba.interop.structure import structure_of
 from kikibouba.models.music_vae.config import ModelConfig
 from kikibouba.train.checkpoint import build_module
 
@@ -277,3 +279,17 @@ def test_a_converter_that_is_not_known(tmp_path):
         (tmp_path / "js" / "config.json").write_text(json.dumps(spec | change))
         with pytest.raises(KikiboubaError, match=reason):
             import_checkpoint(tmp_path / "js")
+
+
+def test_every_configuration_of_the_original_is_told_by_its_shapes(shared):
+    """At full size, from names and shapes alone; GrooVAEs have one shape."""
+    listed = json.loads((shared / "golden" / "magenta_tf" / "variables_full_configs.json").read_text())
+    for name, entry in listed.items():
+        variables = {variable: np.zeros(shape, np.int8) for variable, shape in entry}
+        found = [preset.name for preset in _candidates(structure_of(music_vae_from_tf(variables)))]
+        preset = name.removeprefix("(custom) ")
+        if preset.startswith("groovae") and "hits" not in preset:
+            assert len(found) == 5
+            assert preset in found
+        else:
+            assert found == [preset]
