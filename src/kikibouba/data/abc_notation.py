@@ -42,11 +42,11 @@ NOTES_IN_THE_TIME_OF = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}
 
 _NOTE = r"(?P<sharps>\^{1,2}|_{1,2}|=)?(?P<letter>[A-Ga-g])(?P<octaves>[',]*)"
 _LENGTH = r"(?P<length>\d*(?:/+\d*)?)"
-_TOKEN = re.compile(
+_TOKEN = re.compile(  # lengths are bounded: what is never closed must not be searched for to the end
     rf"""
-      "(?P<text>[^"]*)"
-    | \[(?P<field>[A-Za-z]):(?P<value>[^\]]*)\]
-    | \[(?P<chord>(?:[^\]\[|"!]|"[^"]*")+)\](?P<chord_length>\d*(?:/+\d*)?)
+      "(?P<text>[^"]{{0,400}})"
+    | \[(?P<field>[A-Za-z]):(?P<value>[^\]]{{0,400}})\]
+    | \[(?P<chord>[^\]\[|]{{1,400}})\](?P<chord_length>\d*(?:/+\d*)?)
     | (?P<ending>\[\s*(?P<of_ending>\d[\d,\-\s.]*))
     | (?P<bar>\[?(?:\|[:|]*|:+[|:]*)\]?)\s*(?P<bar_ending>\d[\d,\-.]*)?
     | {_NOTE}{_LENGTH}
@@ -54,8 +54,8 @@ _TOKEN = re.compile(
     | (?P<broken><+|>+)
     | \((?P<tuplet>\d)(?::(?P<in_time>\d*))?(?::(?P<notes>\d*))?
     | (?P<tie>-)
-    | (?P<grace>\{{[^}}]*\}})
-    | [!+](?P<word>[a-zA-Z0-9.,()<>]+)[!+]
+    | (?P<grace>\{{[^}}]{{0,400}}\}})
+    | [!+](?P<word>[a-zA-Z0-9.,()<>]{{1,40}})[!+]
     | (?P<overlay>&)
     """,
     re.VERBOSE,
@@ -289,7 +289,7 @@ class _Reader:
         elif match["field"]:
             self._field(match["field"], match["value"])
         elif match["ending"]:
-            voice.bar.endings = _endings(match["of_ending"])
+            voice.end_bar("|", match["of_ending"])
         elif match["broken"]:
             voice.break_rhythm(match["broken"])
         elif match["tuplet"]:

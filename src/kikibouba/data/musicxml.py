@@ -10,6 +10,7 @@ an archive is unpacked than `MAX_BYTES`.
 
 import io
 import re
+import struct
 import zipfile
 import zlib
 from fractions import Fraction
@@ -67,7 +68,17 @@ def _unpacked(content: bytes) -> bytes:
             if named not in archive.namelist():  # programs disagree about letters beyond ASCII in names
                 named = next((name for name in archive.namelist() if _is_score(name)), named)
             return _member(archive, named)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except KikiboubaError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise KikiboubaError(f"the archive cannot be unpacked ({error}): the file is damaged") from None
 
 
@@ -111,13 +122,25 @@ def _read_score(root: Element) -> Score:
         raise KikiboubaError(f"it is no MusicXML score: it begins with <{root.tag}>, not <score-partwise>")
     described = {part.get("id", ""): part for part in root.iter("score-part")}
     bars: list[Bar] = []
-    parts: list[Part] = []
+    readers: list[_PartReader] = []
     for name, measures in _measures(root).items():
-        reader = _PartReader(described.get(name, Element("score-part")), bars)
+        readers.append(_PartReader(described.get(name, Element("score-part")), bars))
         for number, measure in enumerate(measures):
-            reader.read(number, measure)
-        parts += reader.parts()
-    return Score(parts, bars, "")
+            readers[-1].read(number, measure)
+    _set_lengths(bars, [reader.lengths for reader in readers])
+    return Score([part for reader in readers for part in reader.parts()], bars)
+
+
+def _set_lengths(bars: list[Bar], lengths: list[list[Fraction]]) -> None:
+    """A bar is as long as the part that fills it most; but no longer than its meter if a part fills just
+    that: scores with a rest too much in one part are not rare.
+    """
+    meter = None
+    for i, bar in enumerate(bars):
+        meter = bar.meter or meter
+        found = [own[i] for own in lengths if i < len(own)]
+        whole = Fraction(4 * meter[0], meter[1]) if meter else None
+        bar.length = whole if whole in found and whole is not None else max(found)
 
 
 def _measures(root: Element) -> dict[str, list[Element]]:
@@ -145,6 +168,8 @@ class _PartReader:
         self.drums = {i.get("id"): int(_number(i, "midi-unpitched", 0)) - 1 for i in instruments}
         self.divisions, self.transpose, self.velocity = Fraction(1), 0, DEFAULT_VELOCITY
         self.endings: frozenset[int] = frozenset()
+        self.lengths: list[Fraction] = []
+        """Of every measure, as it is filled"""
         self.pitched: list[list[WrittenNote]] = []
         self.unpitched: list[list[WrittenNote]] = []
         self.at = self.before = Fraction(0)
@@ -166,7 +191,7 @@ class _PartReader:
         bar = self.bars[number]
         self.pitched.append([])
         self.unpitched.append([])
-        self.at = self.before = Fraction(0)
+        self.at = self.before = reached = Fraction(0)
         for element in measure:
             if element.tag == "note":
                 self._note(element)
@@ -182,7 +207,8 @@ class _PartReader:
                 bar.chords.append((max(offset, Fraction(0)), symbol))
             elif element.tag == "barline":
                 self._barline(element, bar)
-            bar.length = max(bar.length, self.at)
+            reached = max(reached, self.at)
+        self.lengths.append(reached)
         bar.endings |= self.endings
         self._close_endings(measure)
 
