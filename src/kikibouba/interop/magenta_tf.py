@@ -39,6 +39,7 @@ import torch
 from torch import Tensor
 
 from kikibouba.errors import KikiboubaError
+from kikibouba.interop.tf_checkpoint import TRAINING_ONLY
 
 _ENCODERS = (("encoder/hierarchical_level_{}/", "encoder.levels.{}."), ("encoder/", "encoder."))
 _DECODERS = (
@@ -77,7 +78,6 @@ _ARRAYS = {  # name there → (name here, the axis of length 1 that only TensorF
     "nade/w_dec_t": ("head.nade.w_dec", 2),
 }
 _WRAPPER = "/input_projection_wrapper"
-_TRAINING_ONLY = re.compile(r"global_step|beta[12]_power|.*/Adam(_1)?|.*/opaque_kernel")
 
 
 def music_vae_from_tf(variables: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -90,7 +90,7 @@ def music_vae_from_tf(variables: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """
     state: dict[str, Tensor] = {}
     for name, value in variables.items():
-        if not _TRAINING_ONLY.fullmatch(name):
+        if not TRAINING_ONLY.fullmatch(name):
             state |= {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in _from_tf(name, value)}
     return state
 
