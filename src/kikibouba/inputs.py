@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kikibouba.data.artifacts import Drawing, Tune
-from kikibouba.data.midi import read_midi
+from kikibouba.data.music_files import MUSIC_SUFFIXES, first_piece, is_music
 from kikibouba.data.notes import NoteSequence, concatenate
 from kikibouba.data.pieces import Piece, cut
 from kikibouba.data.representation import Representation
@@ -21,7 +21,6 @@ Source = str | Path | Tune | Drawing | np.ndarray
 """A file, something a model made, or an example of a representation."""
 
 SKETCH_SUFFIXES = (".svg", ".npz", ".ndjson", ".ndjson.gz", ".ndjson.xz", ".json")
-MIDI_SUFFIXES = (".mid", ".midi")
 
 
 def kind_of(source: Source) -> str:
@@ -41,9 +40,9 @@ def kind_of(source: Source) -> str:
     name = _existing(Path(source)).name.lower()
     if name.endswith(SKETCH_SUFFIXES):
         return "sketch"
-    if name.endswith(MIDI_SUFFIXES):
-        return _kind_of_notes(read_midi(Path(source)))
-    raise KikiboubaError(f"cannot read {source}; allowed: {', '.join(SKETCH_SUFFIXES + MIDI_SUFFIXES)}")
+    if is_music(name):
+        return _kind_of_notes(first_piece(Path(source)))
+    raise KikiboubaError(f"cannot read {source}; allowed: {', '.join(SKETCH_SUFFIXES + MUSIC_SUFFIXES)}")
 
 
 def _kind_of_notes(sequence: NoteSequence) -> str:
@@ -51,13 +50,13 @@ def _kind_of_notes(sequence: NoteSequence) -> str:
 
 
 def read_artifact(path: str | Path) -> Tune | Drawing:
-    """A whole MIDI file as a tune, or the first drawing of a file, as it is.
+    """The first piece of a file of music as a tune, or the first drawing of a file, as it is.
 
     Raises:
         KikiboubaError: unreadable, or neither.
     """
     if kind_of(path) != "sketch":
-        return Tune(read_midi(Path(path)))
+        return Tune(first_piece(Path(path)))
     return Drawing(np.asarray(SketchRepresentation().read(_existing(Path(path)))[0], np.float32))
 
 

@@ -33,11 +33,7 @@ def read_music(path: str | Path) -> list[NoteSequence]:
     Raises:
         KikiboubaError: the file cannot be read or is broken, or none of its tunes can be read; says how.
     """
-    problems: list[str] = []
-    pieces = [item.content for item in each_piece_of(path, problems)]
-    if not pieces:
-        raise KikiboubaError(f"{path}: {problems[0] if problems else 'there is no piece in it'}")
-    return pieces
+    return [item.content for item in each_piece_of(path, [])] or [first_piece(path)]
 
 
 def each_piece_of(path: str | Path, problems: list[str]) -> Iterator[Item]:
@@ -63,6 +59,14 @@ def each_piece_of(path: str | Path, problems: list[str]) -> Iterator[Item]:
         yield Item(read_musicxml(path))
     else:
         yield Item(read_midi(path))
+
+
+def first_piece(path: str | Path) -> NoteSequence:
+    """The first piece in a file, without reading the others. Raises KikiboubaError as `read_music`."""
+    problems: list[str] = []
+    for item in each_piece_of(path, problems):
+        return item.content
+    raise KikiboubaError(f"{path}: {problems[0] if problems else 'there is no piece in it'}")
 
 
 def is_music(path: str | Path) -> bool:
