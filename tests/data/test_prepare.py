@@ -127,6 +127,21 @@ def test_unique_keeps_test_out_of_train(files: Path, tmp_path: Path) -> None:
     assert set(examples) - in_train == set(examples[len(in_train) :])
 
 
+def test_what_is_in_no_split_is_no_first_of_equals(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    (folder / "split").mkdir(parents=True)
+    (folder / "a.txt").write_text("- - 5\ntest - 5\ntrain - 5\ntrain - 6\n")
+    (folder / "b.txt").write_text("- - 6\n- - 7\n")
+    (folder / "split" / "train.txt").write_text("")
+    (folder / "split" / "test.txt").write_text("b.txt\n")
+    dataset = prepare(ToySketches(scale_factor=2.0), folder, tmp_path / "out", unique=True, progress=False)
+    assert {name: [len(array) for array in dataset.split(name)] for name in dataset.splits} == {
+        "train": [5, 6],
+        "test": [7],
+    }
+    assert dataset.meta["duplicates"] == 2
+
+
 def test_formats_that_name_splits_and_categories(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -117,12 +117,13 @@ def _first_of_equal(sources: Sequence[Source], readings: Readings) -> np.ndarray
     for source, reading in _usable(sources, readings, lambda *_: None):
         splits.append(_splits(source, reading.examples))
         digests.append(np.frombuffer(b"".join(_digests(reading.examples)), np.uint64))
-    split = np.concatenate(splits)
-    in_order = np.argsort(split, kind="stable")
-    in_order = in_order[split[in_order] >= 0]
-    _, index = np.unique(np.concatenate(digests)[in_order], return_index=True)
-    first = np.zeros(len(split), bool)
-    first[in_order[index]] = True
+    split, digest = np.concatenate(splits), np.concatenate(digests)
+    digests.clear()
+    last = np.int8(len(SPLITS))
+    order = np.lexsort((np.where(split < 0, last, split), digest))  # equal ones side by side, in their order
+    digest = digest[order]
+    first = np.ones(len(split), bool)
+    first[order[1:]] = digest[1:] != digest[:-1]
     return first
 
 
