@@ -54,9 +54,29 @@ MUSIC = {
 """Name → what it is; magenta.js can run all of them."""
 
 
+OTHERS = {
+    "lstm_encoder": (MelodyRepresentation(), ModelConfig(**SIZES, encoder="lstm")),
+    "two_layers": (
+        DrumsRepresentation(),
+        ModelConfig(**SIZES | {"enc_rnn_size": (7, 5), "dec_rnn_size": (9, 8)}),
+    ),
+    "flat_trio": (TrioRepresentation(bars=1), ModelConfig(**SIZES)),
+    "drums_full": (
+        DrumsRepresentation(pitch_classes="full", roll_output=True),
+        ModelConfig(**SIZES, decoder="nade", nade_num_hidden=11),
+    ),
+    "hierarchical_decoder": (
+        DrumsRepresentation(bars=4),
+        ModelConfig(**SIZES, decoder_level_lengths=(2, 2, 16)),
+    ),
+    "decoder_alone": (MelodyRepresentation(), ModelConfig(**SIZES, encoder="none")),
+}
+"""What magenta.js cannot run."""
+
+
 def music_model(name: str, seed: int = 0) -> Model:
-    """One of `MUSIC`, its weights larger than fresh ones, so that they matter."""
-    representation, config = MUSIC[name]
+    """One of `MUSIC` or `OTHERS`, its weights larger than fresh ones, so that they matter."""
+    representation, config = (MUSIC | OTHERS)[name]
     preset = Preset(name, "music_vae", representation, config)
     module = build_module(preset, seed).eval()
     generator = torch.Generator().manual_seed(seed)

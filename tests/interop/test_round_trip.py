@@ -31,6 +31,7 @@ def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return set(ours) == set(theirs) and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+@pytest.mark.filterwarnings("ignore:this model plays the hits it is told")
 @pytest.mark.parametrize("name", MUSIC)
 def test_magenta_js(name, tmp_path):
     model = music_model(name)
