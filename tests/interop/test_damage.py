@@ -1,6 +1,7 @@
 """Hundreds of damaged copies of a checkpoint in each format: refused with a clear error, or harmless."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ def test_damaged_checkpoints(form, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "interop.damage", form, str(tmp_path)],
         cwd=Path(__file__).parents[1],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))},
         capture_output=True,
         text=True,
         timeout=600,
