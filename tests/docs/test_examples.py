@@ -51,3 +51,9 @@ def test_the_tunes_are_what_their_script_composes(tmp_path):
     assert composed == sorted(path.name for path in EXAMPLES.glob("*.mid"))
     for name in composed:
         assert filecmp.cmp(tmp_path / name, EXAMPLES / name, shallow=False), f"compose {name} again"
+
+
+def test_the_scores_are_what_their_script_writes(tmp_path):
+    run(EXAMPLES / "make_scores.py", tmp_path)
+    for name in ("song.mxl", "tunes.tfrecord"):
+        assert filecmp.cmp(tmp_path / name, EXAMPLES / name, shallow=False), f"write {name} again"
