@@ -112,9 +112,11 @@ def test_bundled_vectors_belong_to_the_bundled_weights(name):
     model = kb.load(name)
     assert model.vectors_file is not None
     vectors = read_vectors(model.vectors_file, weights_hash(model.module))
-    assert set(vectors.vectors) <= set(
-        model.representation.attributes(model.decode_arrays(np.zeros((1, model.z_size))))
-    )
+    layout = getattr(model.representation, "layout", None)
+    width = sum(part.stop - part.start for part in layout.controls) if layout else 0
+    told = np.zeros((model.representation.steps, width), np.float32) if width else None
+    (array,) = model.decode_arrays(np.zeros((1, model.z_size)), controls=told)
+    assert set(vectors.vectors) <= set(model.representation.attributes([array]))
     assert model.vectors_file.stat().st_size < 20_000
 
 
