@@ -109,7 +109,7 @@ def test_a_crash_costs_one_file(files: Path, tmp_path: Path) -> None:
     assert sum(dataset.meta["counts"].values()) == 201
     assert lines_of(dataset, "warnings.txt") == {"album 1/nine.txt": "off the grid"}
     assert dataset.meta["warnings"] == [[1, "album 1/nine.txt", "off the grid"]]
-    assert "4 files skipped (listed in" in report(dataset)
+    assert "files skipped: 4 (listed in" in report(dataset)
     assert "1 x the toy rule rejects it, e.g. album 1/bad.txt" in report(dataset)
     assert not (dataset.path / "parts").exists()
 
@@ -190,8 +190,8 @@ def test_items_left_out_are_counted_and_named(tmp_path: Path) -> None:
         "b.txt\tnone of its 3 items is usable: 2 x too long, e.g. line 1",
     ]
     lines = report(dataset).splitlines()
-    assert lines[1].startswith("1 files skipped")
-    assert lines[3].startswith("3 items left out of the other files")
+    assert lines[1].startswith("files skipped: 1 (listed")
+    assert lines[3].startswith("items of other files left out: 3 (listed")
     assert lines[4] == "       2 x too long, e.g. a.txt line 2"
 
 

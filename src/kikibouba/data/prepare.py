@@ -112,11 +112,11 @@ def report(dataset: Dataset) -> str:
         lines.append(f"{meta['missing']:>8} names in the split lists have no file")
     for what, title, listed in (
         ("skipped", "files skipped", "skipped.txt"),
-        ("left_out", "items left out of the other files", "skipped.txt"),
+        ("left_out", "items of other files left out", "skipped.txt"),
         ("warnings", "warnings", "warnings.txt"),
     ):
         if rows := meta[what]:
-            lines.append(f"{sum(row[0] for row in rows)} {title} (listed in {path / listed}):")
+            lines.append(f"{title}: {sum(row[0] for row in rows)} (listed in {path / listed})")
             lines += [f"{count:>8} x {text}, e.g. {where}" for count, where, text in rows[:ROWS]]
             if len(rows) > ROWS:
                 lines.append(f"{sum(row[0] for row in rows[ROWS:]):>8} for other reasons")
