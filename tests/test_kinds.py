@@ -1,6 +1,7 @@
 """Every kind of music through every verb: prepare, train, evaluate, use, draw. Tiny models, made-up songs."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -140,7 +141,9 @@ def test_controls(trained, songs, tmp_path, capsys):
         assert main([*argv, "--chords", "H7", *key]) == 1
     else:
         assert main([*argv, "--chords", "C"]) == 1
-    assert main([*argv, "--controls-from", str(songs / "song1.mid")]) == (told is None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert main([*argv, "--controls-from", str(songs / "song1.mid")]) == (told is None)
     assert (told is not None) == (case in CHORDS or case == "hits")
     if told is not None:
         assert main([*argv, "--chords", "C", "--controls-from", "x.mid"]) == 1

@@ -45,7 +45,7 @@ def controls_from_text(representation: Any, chords: str, key: str = "") -> np.nd
 
 
 def controls_for(representation: Any, controls: np.ndarray, n: int) -> np.ndarray:
-    """Controls for n examples, [n, T, C].
+    """Controls for n examples, [n, T, C]: int64 labels, or float32 where any are numbers.
 
     Args:
         controls: [T, C] for all of them or [n, T, C]; [T] where C = 1.
@@ -58,8 +58,9 @@ def controls_for(representation: Any, controls: np.ndarray, n: int) -> np.ndarra
             f"this model of {representation.kind} takes no controls (chords, keys or hits): leave them out, "
             "or use a model that was trained with them"
         )
+    parts = representation.layout.controls
     columns = as_columns(np.asarray(controls))
-    width = sum(part.stop - part.start for part in representation.layout.controls)
+    width = sum(part.stop - part.start for part in parts)
     wanted = (n, representation.steps, width)
     if columns.ndim == 2:
         columns = np.broadcast_to(columns, (n, *columns.shape))
@@ -67,7 +68,7 @@ def controls_for(representation: Any, controls: np.ndarray, n: int) -> np.ndarra
         raise KikiboubaError(
             f"controls have shape {np.shape(controls)}, but {n} examples need {wanted[1:]} or {wanted}"
         )
-    return columns
+    return columns.astype(np.float32 if any(part.table is None for part in parts) else np.int64)
 
 
 def as_columns(controls: np.ndarray) -> np.ndarray:

@@ -164,7 +164,7 @@ class Model:
         if controls is None:  # models that take none have no such argument
             x, lengths = self.module.decode(given, temperature, generator)
         else:
-            told = torch.from_numpy(np.ascontiguousarray(controls)).to(self.device)
+            told = torch.from_numpy(controls).to(self.device)
             x, lengths = self.module.decode(given, temperature, generator, told)
         return self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
 
