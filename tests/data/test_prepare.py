@@ -73,7 +73,12 @@ def test_split_lists(files: Path, tmp_path: Path) -> None:
     assert [s["counts"] for s in dataset.sources()] == [{"train": 5}, {"train": 5}, {"test": 5}]
     assert [[count, text] for count, _, text in dataset.meta["skipped"]] == [[37, "in no split list"]]
     assert "1 names in the split lists have no file" in report(dataset)
+    (files / "split" / "train.txt").write_text("00=ü.txt\n")
+    (files / "split" / "test.txt").unlink()
+    with pytest.raises(KikiboubaError, match=r"none of 40 files .* 1 names in the split lists have no file"):
+        prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
     (files / "split" / "valid.txt").write_text("album 0/00=ü.txt\n")
+    (files / "split" / "train.txt").write_text("album 0/00=ü.txt\n")
     with pytest.raises(KikiboubaError, match="in two split lists"):
         prepare(ToyRepresentation(), files, tmp_path / "out", progress=False)
 

@@ -241,8 +241,8 @@ def test_read_many_tells_split_and_category(tmp_path):
     record = json.dumps({"word": "ice cream", "drawing": [[[0, 1], [0, 1]]]})
     with lzma.open(tmp_path / "all.ndjson.xz", "wt") as file:
         file.write(record)
-    assert [t[1:4] for t in SKETCH.read_many(tmp_path / "all.ndjson.xz", [])] == [
-        (None, "ice cream", "line 1")
+    assert [t[1:] for t in SKETCH.read_many(tmp_path / "all.ndjson.xz", [])] == [
+        (None, "ice cream", "line 1", "line 1")
     ]
 
     Drawing(square()).save(tmp_path / "a.npz")

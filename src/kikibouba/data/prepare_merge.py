@@ -55,7 +55,10 @@ def merge(
             reasons = "; ".join(
                 f"{n} x {why}, e.g. {name}" for n, name, why in ledger.summary()["skipped"][:3]
             )
-            raise NothingUsable(f"none of {len(sources)} files gave an example: {reasons}")
+            lists = f"; {missing} names in the split lists have no file: they count from the input folder"
+            raise NothingUsable(
+                f"none of {len(sources)} files gave an example: {reasons}{lists if missing else ''}"
+            )
         if getattr(representation, "scale_factor", None) == 1.0 and writer.counts()["train"]:
             representation = dataclasses.replace(representation, scale_factor=_normalise(writer))
         return writer.close(

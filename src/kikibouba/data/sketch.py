@@ -76,8 +76,8 @@ class SketchRepresentation:
         """Every drawing in a file, and what the file says about it.
 
         An .npz names its splits, and its own name is the category; upstream's hold-out rows count as test. In
-        an .ndjson each record names its category. For each drawing that is none, a line "where: why" is added
-        to `problems`. Raises as `read` does.
+        an .ndjson each record names its category, and its key decides on its split. For each drawing that is
+        none, a line "where: why" is added to `problems`. Raises as `read` does.
         """
         name = path.name.lower()
         if name.endswith(".npz"):
@@ -89,8 +89,8 @@ class SketchRepresentation:
         elif name.endswith((".ndjson", ".ndjson.gz", ".ndjson.xz")):
             records = read_ndjson(path)
             problems += records.problems
-            for drawing, word, line in zip(records.drawings, records.categories, records.lines, strict=True):
-                yield Item(drawing, None, word or None, f"line {line}")
+            for drawing, word, key, line in zip(*records[:4], strict=True):
+                yield Item(drawing, None, word or None, f"line {line}", key or f"line {line}")
         elif name.endswith(".svg"):
             yield Item(read_svg(path))
         elif name.endswith(".json"):
