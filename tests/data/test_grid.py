@@ -70,3 +70,9 @@ def test_real_files(shared: Path) -> None:
     assert share["pop909_raw"] > 0.5
     assert share["nottingham"] == 0
     assert share["groove"] < 0.15
+
+
+def test_an_upbeat_is_no_reason_for_a_warning() -> None:
+    piece = tune((60, 0, 4), *[(60 + i % 5, 4 + 4 * i, 8 + 4 * i) for i in range(16)])
+    piece.time_signatures = np.array([[0.0, 1, 4], [0.5, 4, 4]])
+    assert grid_warnings(piece) == []

@@ -16,6 +16,8 @@ OFF_GRID = 0.1
 """Distance from the grid, in steps, beyond which an onset does not count as on it."""
 MANY = 0.5
 """Share of onsets off the grid that is worth a warning."""
+FEW = 0.1
+"""Up to this share of notes in bars that cannot be used, such as an upbeat, no warning is worth it."""
 CONSTANT = 0.8
 """Mean phase vector length (1: all onsets lie equally far from the grid) that shows a shift, not freedom."""
 
@@ -40,7 +42,7 @@ def grid_warnings(sequence: NoteSequence, steps_per_quarter: int = 4) -> list[st
         if quantized.steps_per_bar != 4 * steps_per_quarter:
             meters[f"the meter is {quantized.meter}"] += len(piece.notes)
     warnings = []
-    if meters.total():
+    if meters.total() > FEW * len(sequence.notes):
         worst, _ = meters.most_common(1)[0]
         share = meters.total() / len(sequence.notes)
         warnings.append(

@@ -170,11 +170,12 @@ class MultitrackRepresentation:
         num_events = np.bincount(tracks.bar, count, minlength=num_bars)
         longest = np.zeros(num_bars, np.int64)
         np.maximum.at(longest, tracks.bar, count)
+        few, many = self.min_instruments, self.max_instruments
         rules = {
-            f"fewer than {self.min_instruments} instruments": num_tracks < self.min_instruments,
-            f"more than {self.max_instruments} instruments": num_tracks > self.max_instruments,
-            f"more than {room} events of an instrument": longest > room,
-            f"fewer than {self.min_events} events": num_events < self.min_events,
+            f"fewer than {few} instruments; lower min_instruments, or prepare it as melody": num_tracks < few,
+            f"more than {many} instruments; join some, or raise max_instruments": num_tracks > many,
+            f"more than {room} events of an instrument; raise events_per_instrument": longest > room,
+            f"fewer than {self.min_events} events; lower min_events": num_events < self.min_events,
             "": np.ones(num_bars, bool),
         }
         return [list(rules)[rule] for rule in np.stack(list(rules.values())).argmax(axis=0).tolist()]
