@@ -204,7 +204,7 @@ def for_each_input(
             skipped += 1
             skip(source, error)
     if not done + skipped:
-        raise KikiboubaError(f"nothing to read in {', '.join(map(str, inputs))}: no drawing and no MIDI file")
+        raise KikiboubaError(f"nothing to read in {', '.join(map(str, inputs))}: no drawing and no music")
     if skipped:
         print(f"kikibouba: {done} files written, {skipped} skipped", file=sys.stderr)
     return 1 if skipped else 0
