@@ -4,7 +4,7 @@ Those with the original's names carry every value of its configurations: `cat-�
 `nade-…` (drums said class by class), `flat-…`, `hierdec-…` and `hier-…` (16 bars: nothing, the decoder, or
 encoder and decoder hierarchical; `hier-multiperf_…` a bar of up to eight instruments), `groovae_…` (drums
 with dynamics and timing). `hier-drums_4bar_small` was made by a user of the original. `mel_2bar`,
-`drums_2bar`, `hier_drums_4bar` and `hier-drums_4bar` are our own.
+`drums_2bar`, `mel_16bar`, `hier_drums_4bar` and `hier-drums_4bar` are our own.
 """
 
 from dataclasses import replace
@@ -102,6 +102,22 @@ _OURS = (
         replace(_FOUR_BARS, enc_rnn_size=(256,), beta_rate=0.9998, latent_init="clear"),
         "Four-bar drum patterns, said bar by bar, 3.8 M parameters: small enough to ship.",
         replace(_LITTLE_RECIPE, num_steps=8_000, decay_rate=0.9997),
+    ),
+    _preset(
+        "mel_16bar",
+        MelodyRepresentation(bars=16),
+        ModelConfig(
+            z_size=192,
+            enc_rnn_size=(192,),
+            encoder_level_lengths=(16, 16),
+            decoder_level_lengths=(16, 16),
+            free_bits=256.0,
+            max_beta=0.05,
+            beta_rate=0.9998,
+            latent_init="clear",
+        ),
+        "Sixteen-bar melodies, read and said bar by bar, 3.9 M parameters: small enough to ship.",
+        replace(_LITTLE_RECIPE, num_steps=8_000, decay_rate=0.9997, eval_every=500),
     ),
     _preset(
         "groove_humanize_2bar",
