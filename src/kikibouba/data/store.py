@@ -103,6 +103,9 @@ class Dataset:
 
     def sources(self) -> Iterator[dict[str, Any]]:
         """The files it was made from, in the order of their examples: file, sha256, counts by split."""
+        if "sources" in self.meta:  # format 1
+            yield from self.meta["sources"]
+            return
         with (self.path / "sources.jsonl").open(encoding="utf-8", errors="surrogateescape") as lines:
             yield from map(json.loads, lines)
 
