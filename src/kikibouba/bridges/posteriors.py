@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,8 @@ class Posteriors:
     """[N, Z] float32, standard deviations"""
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
     """Name → [N] float"""
+    categories: np.ndarray | None = None
+    """[N] of str, "" for none: what kind of thing each item is, where that is known"""
 
     def __len__(self) -> int:
         return len(self.mu)
@@ -53,6 +55,16 @@ class Posteriors:
         """z = mu + sigma * eps of those items. [len(indices), Z] float32"""
         mu = self.mu[indices]
         return mu + self.sigma[indices] * rng.standard_normal(mu.shape, dtype=np.float32)
+
+    def take(self, indices: np.ndarray) -> "Posteriors":
+        """Those items alone; a copy."""
+        return replace(
+            self,
+            mu=self.mu[indices],
+            sigma=self.sigma[indices],
+            attributes={name: values[indices] for name, values in self.attributes.items()},
+            categories=None if self.categories is None else self.categories[indices],
+        )
 
     def attribute(self, name: str) -> np.ndarray:
         """Values [N] of an attribute. Raises KikiboubaError naming the nearest."""
@@ -80,6 +92,21 @@ def weights_hash(module: nn.Module) -> str:
         digest.update(name.encode())
         digest.update(value.detach().to("cpu", torch.float16).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def check_weights(what: str, name: str, expected: str, module: nn.Module) -> None:
+    """Raise KikiboubaError unless a module has the weights that something was trained on.
+
+    Args:
+        what: was trained, e.g. "the translator".
+        name: of the base that `module` should be.
+        expected: its `weights_hash` then; "" if nobody noted it.
+    """
+    if expected and expected != (found := weights_hash(module)):
+        raise KikiboubaError(
+            f"{what} was trained on other weights of {name!r} ({expected}, not {found}): "
+            f"load the base it belongs to, or train {what.replace('the ', 'a ', 1)} for this one"
+        )
 
 
 def encode_dataset(
@@ -113,13 +140,18 @@ def encode_dataset(
     return Posteriors(domain, dataset.representation.kind, base_hash, mu, sigma, attributes)
 
 
+def choice(count: int, limit: int | None) -> np.ndarray:
+    """Which of `count` examples `encode_dataset` takes: all, or `limit` chosen at random, in order."""
+    if limit is None or limit >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(0).choice(count, limit, replace=False))
+
+
 def _write(
     folder: Path, base: Any, representation: Any, examples: Any, limit: int | None, batch_size: int
 ) -> None:
     """Encode `examples` into `folder`, which appears only when complete."""
-    chosen = np.arange(len(examples))
-    if limit is not None and limit < len(chosen):
-        chosen = np.sort(np.random.default_rng(0).choice(len(examples), limit, replace=False))
+    chosen = choice(len(examples), limit)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as name:
         hidden = Path(name) / folder.name
