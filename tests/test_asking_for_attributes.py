@@ -48,7 +48,8 @@ def tunes(tmp_path_factory):
 
 def test_vectors_of_files_are_kept_beside_a_model(tiny, tunes, weights):
     vectors = kb.attribute_vectors(tiny, tunes)
-    assert set(vectors.vectors) == {"jaggedness", "density", "register", "contour"}
+    measured = {"jaggedness", "density", "register", "contour", "range", "repetition", "syncopation"}
+    assert set(vectors.vectors) == measured
     assert vectors.model_hash == weights_hash(tiny.module)
     assert {vector.shape for vector in vectors.vectors.values()} == {(tiny.z_size,)}
     with pytest.raises(KikiboubaError, match="has no attribute vectors"):

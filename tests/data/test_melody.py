@@ -327,7 +327,8 @@ def test_attributes_of_known_melodies() -> None:
     empty = labels()
     single = labels(0, 0, 41)
     measures = TWO_BARS.attributes(np.array(row) for row in (scale, jumps, plucked, rising, empty, single))
-    assert set(measures) == {"jaggedness", "density", "register", "contour"}
+    names = ["jaggedness", "density", "register", "contour", "range", "repetition", "syncopation"]
+    assert list(measures) == names
     assert np.allclose(measures["jaggedness"], np.array([1 / 12, 2, 1 / 12 + 0.25, 1 / 12, 0, 0]) / 2.25)
     assert TWO_BARS.attributes([np.array(thirds)])["jaggedness"][0] == pytest.approx(
         4 / 12 / 2.25
@@ -336,9 +337,33 @@ def test_attributes_of_known_melodies() -> None:
     assert np.allclose(measures["register"], [60.5, 66, 60.5, 67.5, 64.5, 60])
     assert measures["contour"][3] == pytest.approx(np.arange(16).std())  # rises evenly: the correlation is 1
     assert measures["contour"][4:].tolist() == [0, 0]
+    assert measures["range"].tolist() == [1, 12, 1, 15, 0, 0]
+    # Up and down by a semitone, fifteen moves of two kinds; up by a semitone each time; no move at all.
+    assert np.allclose(measures["repetition"], [13 / 15, 13 / 15, 13 / 15, 14 / 15, 0, 0])
+    assert measures["syncopation"][:5].tolist() == [0] * 5
     falling = labels(*[label for step in range(16) for label in (60 - step, 0)])
     assert TWO_BARS.attributes([np.array(falling)])["contour"][0] == pytest.approx(-np.arange(16).std())
     assert all(len(values) == 0 for values in TWO_BARS.attributes([]).values())
+
+
+def test_repetition_hears_phrases_at_any_pitch_and_syncopation_the_off_beat() -> None:
+    phrase = [41, 0, 45, 48, 0, 43, 0, 0, 46, 0, 0, 0]
+    twice = labels(*phrase, 0, 0, 0, 0, *(label + 3 if label else 0 for label in phrase))
+    once = labels(*phrase, 0, 0, 0, 0, 41, 42, 0, 0, 0, 53, 0, 41, 60, 0, 0, 0)
+    off_beat = labels(*[0, 41] * 8)
+    measures = TWO_BARS.attributes(np.array(row) for row in (twice, once, off_beat))
+    assert measures["repetition"][0] == pytest.approx(4 / 9)  # 9 moves, 5 kinds
+    assert measures["repetition"][1] == 0
+    assert measures["syncopation"][2] > 1 > measures["syncopation"][0]
+
+
+@pytest.mark.parametrize("tonic", range(12))
+def test_the_key_of_a_scale_moves_with_it_and_minor_counts_as_its_relative(tonic: int) -> None:
+    major, minor = (0, 4, 7, 12, 11, 9, 7, 5, 4, 2, 0), (9, 12, 16, 9, 11, 12, 14, 12, 11, 9, 9)
+    rows = [np.array(labels(*(39 + tonic + step + 2 for step in steps))) for steps in (major, minor)]
+    key = (21 + 39 + tonic) % 12
+    assert TWO_BARS.labels([*rows, np.array(labels(41, 43))])["key"].tolist() == [key, key, -1]
+    assert len(TWO_BARS.LABELS["key"]) == 12
 
 
 @given(st.lists(melodies(), min_size=1, max_size=5), st.integers(1, 32))

@@ -12,11 +12,7 @@ def measure(hits: np.ndarray, steps_per_bar: int) -> dict[str, np.ndarray]:
     """Attributes of n patterns at once, float64 [n] each, never NaN.
 
         density      strokes a step, all drums counted
-        syncopation  after Longuet-Higgins and Lee: the weight of step s of a bar of B steps is
-                     -log2(B / gcd(s, B)), so 0 on the first beat, -1 in the middle of the bar, -4 on every
-                     second sixteenth. A stroke of kick, snare or toms is syncopated by as much as the
-                     heaviest silent step between it and the next one (the pattern repeats) is heavier than
-                     its own step; the mean over all those strokes, 0 to 4
+        syncopation  of kick, snare and toms together, see `syncopation`
         brightness   share of hi-hats and cymbals among the strokes; 0 without strokes
 
     Args:
@@ -28,7 +24,7 @@ def measure(hits: np.ndarray, steps_per_bar: int) -> dict[str, np.ndarray]:
     strokes = hits.sum(axis=(1, 2))
     return {
         "density": strokes / max(length, 1),
-        "syncopation": _syncopation(np.any(hits[:, :, LOW], axis=2), steps_per_bar),
+        "syncopation": syncopation(np.any(hits[:, :, LOW], axis=2), steps_per_bar),
         "brightness": hits[:, :, BRIGHT].sum(axis=(1, 2)) / np.maximum(strokes, 1),
     }
 
@@ -64,8 +60,14 @@ def _mean(values: np.ndarray, hit: np.ndarray) -> np.ndarray:
     return total / np.maximum(hit.sum(axis=(1, 2)), 1)
 
 
-def _syncopation(on: np.ndarray, steps_per_bar: int) -> np.ndarray:
-    """[n] of rhythms [n, T] bool."""
+def syncopation(on: np.ndarray, steps_per_bar: int) -> np.ndarray:
+    """Syncopation [n], 0 to 4, of rhythms [n, T] bool, true where something starts.
+
+    After Longuet-Higgins and Lee: the weight of step s of a bar of B steps is -log2(B / gcd(s, B)), so 0 on the
+    first beat, -1 in the middle of the bar, -4 on every second sixteenth. An onset is syncopated by as much as
+    the heaviest silent step between it and the next one (the rhythm repeats) is heavier than its own step; the
+    mean over all onsets.
+    """
     n, length = on.shape
     weight = -np.log2(steps_per_bar / np.gcd(np.arange(length), steps_per_bar))
     total = np.zeros(n)

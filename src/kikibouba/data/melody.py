@@ -28,6 +28,7 @@ import numpy as np
 from kikibouba.data import melody_attributes
 from kikibouba.data.artifacts import Tune
 from kikibouba.data.chord_controls import ChordControls, ChordVocabulary
+from kikibouba.data.chords import ROOT_NAMES
 from kikibouba.data.grid import grid_warnings
 from kikibouba.data.layout import Layout, one_hot
 from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of, read_music
@@ -111,6 +112,8 @@ class MelodyRepresentation:
     """
 
     kind: ClassVar[str] = "melody"
+    LABELS: ClassVar[dict[str, tuple[str, ...]]] = {"key": ROOT_NAMES}
+    """The names of the classes that `labels` tells apart."""
     suffixes: ClassVar[tuple[str, ...]] = MUSIC_SUFFIXES
     one_instrument: ClassVar[bool] = True
 
@@ -413,11 +416,18 @@ class MelodyRepresentation:
         )
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """jaggedness, density, register and contour [n] of melodies; formulas in
+        """jaggedness, density, register, contour, range, repetition and syncopation [n] of melodies; formulas in
         `melody_attributes.measure`."""
-        melodies = (array[:, 0] if array.ndim == 2 else array for array in arrays)
-        labels = stack_padded(melodies, NO_EVENT)
-        note = (labels >= FIRST_PITCH) & (labels <= FIRST_PITCH + self.max_pitch - self.min_pitch)
-        pitch = np.where(note, labels - FIRST_PITCH + self.min_pitch, -1)
+        pitch, labels = self._pitches(arrays)
         middle = (self.min_pitch + self.max_pitch) / 2
-        return melody_attributes.measure(pitch, labels == NOTE_OFF, middle)
+        return melody_attributes.measure(pitch, labels == NOTE_OFF, middle, self.steps_per_bar)
+
+    def labels(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """What of melodies is one of several classes: their key, int64 [n], a number in `LABELS`; -1 unknown."""
+        return {"key": melody_attributes.key(self._pitches(arrays)[0])}
+
+    def _pitches(self, arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """(the MIDI pitch where a note starts and -1 elsewhere, the labels), [n, longest] of melodies."""
+        labels = stack_padded((array[:, 0] if array.ndim == 2 else array for array in arrays), NO_EVENT)
+        note = (labels >= FIRST_PITCH) & (labels <= FIRST_PITCH + self.max_pitch - self.min_pitch)
+        return np.where(note, labels - FIRST_PITCH + self.min_pitch, -1), labels
