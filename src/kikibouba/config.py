@@ -23,6 +23,7 @@ FAMILIES = {
     "music_vae": "kikibouba.models.music_vae",
     "sketch_rnn": "kikibouba.models.sketch_rnn",
     "latent_translation": "kikibouba.bridges.latent_translation",
+    "midime": "kikibouba.bridges.midime",
 }
 """Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig, perhaps check; no torch) and
 `model.py` (build).

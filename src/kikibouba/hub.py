@@ -4,6 +4,7 @@ A model is a checkpoint folder (`train.checkpoint`). Finding one reads its `conf
 but `load` imports torch.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -20,6 +21,8 @@ from kikibouba.config import (
 from kikibouba.errors import KikiboubaError, did_you_mean
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from kikibouba.data.representation import Representation
     from kikibouba.generate import Model
     from kikibouba.inputs import Source
@@ -79,9 +82,20 @@ def read_preset(name_or_dir: str | Path, near: Path | None = None) -> Preset:
 
 
 def kind_of_model(name_or_dir: str | Path, near: Path | None = None) -> str:
-    """ "melody", "drums", "sketch", …; "translator" for a bridge."""
-    representation = read_preset(name_or_dir, near).representation
-    return representation.kind if representation is not None else "translator"
+    """ "melody", "drums", "sketch", …; of a bridge over one base the base's; "translator" for one between
+    several.
+    """
+    preset = read_preset(name_or_dir, near)
+    if preset.representation is not None:
+        return preset.representation.kind
+    if is_over_base(preset):
+        return kind_of_model(preset.model.base, near=locate(name_or_dir, near))
+    return "translator"
+
+
+def is_over_base(preset: Preset) -> bool:
+    """Whether it is a bridge over one base (`bridges.over_base`), which is used as a model of its own."""
+    return preset.representation is None and hasattr(preset.model, "base")
 
 
 def find_translator(source: str, target: str) -> str:
@@ -150,18 +164,37 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator":
         return load_original(name_or_dir, device)
     folder = locate(name_or_dir)
     preset, module = load_checkpoint(folder, device)
+    if is_over_base(preset):
+        preset, module = _put_over_base(preset, module, folder, device)
     if preset.representation is not None:
         prior = load_prior(folder, cast(int, module.z_size))
         vectors = folder / FILE_NAME
         return Model(preset, module, folder.name, device, prior, vectors if vectors.is_file() else None)
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:
-        base = _load(locate(domain, near=folder), device)
-        if not isinstance(base, Model):
-            raise KikiboubaError(f"{folder} names {domain} as a base, which is a translator itself")
-        check_base(preset.model, domain, base.module)
-        bases[domain] = base
+        bases[domain] = _load_base(domain, folder, device)
+        check_base(preset.model, domain, bases[domain].module)
     return Translator(preset, module, bases, folder.name, device)
+
+
+def _put_over_base(preset: Preset, bridge: "Module", folder: Path, device: str) -> "tuple[Preset, Module]":
+    """A bridge over one base, composed with it: a preset and a network of the base's kind."""
+    from kikibouba.bridges.over_base import over_base
+
+    base = _load_base(preset.model.base, folder, device)
+    composed = dataclasses.replace(preset, representation=base.preset.representation)
+    return composed, over_base(preset.model, bridge, base.module)
+
+
+def _load_base(name: str, bridge: Path, device: str) -> "Model":
+    """A base of the bridge in a folder, found by name or beside it."""
+    from kikibouba.generate import Model
+
+    if (found := locate(name, near=bridge)) == bridge:
+        raise KikiboubaError(f"{bridge} names itself as its base")
+    if not isinstance(base := _load(found, device), Model):
+        raise KikiboubaError(f"{bridge} names {name} as a base, which is a translator itself")
+    return base
 
 
 def load_model(name_or_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> "Model":

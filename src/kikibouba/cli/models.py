@@ -47,7 +47,13 @@ def _list() -> str:
 
 
 def _kind(preset: Preset) -> str:
-    return " ↔ ".join(preset.model.domains) if preset.representation is None else preset.representation.kind
+    from kikibouba.hub import is_over_base
+
+    if preset.representation is not None:
+        return preset.representation.kind
+    if is_over_base(preset):
+        return "bridge"
+    return " ↔ ".join(preset.model.domains)
 
 
 def _show(name: str, as_toml: bool, settings: Mapping[str, str]) -> str:
