@@ -63,10 +63,10 @@ def _mean(values: np.ndarray, hit: np.ndarray) -> np.ndarray:
 def syncopation(on: np.ndarray, steps_per_bar: int) -> np.ndarray:
     """Syncopation [n], 0 to 4, of rhythms [n, T] bool, true where something starts.
 
-    After Longuet-Higgins and Lee: the weight of step s of a bar of B steps is -log2(B / gcd(s, B)), so 0 on the
-    first beat, -1 in the middle of the bar, -4 on every second sixteenth. An onset is syncopated by as much as
-    the heaviest silent step between it and the next one (the rhythm repeats) is heavier than its own step; the
-    mean over all onsets.
+    After Longuet-Higgins and Lee: the weight of step s of a bar of B steps is -log2(B / gcd(s, B)), so 0 on
+    the first beat, -1 in the middle of the bar, -4 on every second sixteenth. An onset is syncopated by as
+    much as the heaviest silent step between it and the next one (the rhythm repeats) is heavier than its own
+    step; the mean over all onsets.
     """
     n, length = on.shape
     weight = -np.log2(steps_per_bar / np.gcd(np.arange(length), steps_per_bar))

@@ -416,14 +416,15 @@ class MelodyRepresentation:
         )
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """jaggedness, density, register, contour, range, repetition and syncopation [n] of melodies; formulas in
-        `melody_attributes.measure`."""
+        """jaggedness, density, register, contour, range, repetition and syncopation [n] of melodies; formulas
+        in `melody_attributes.measure`.
+        """
         pitch, labels = self._pitches(arrays)
         middle = (self.min_pitch + self.max_pitch) / 2
         return melody_attributes.measure(pitch, labels == NOTE_OFF, middle, self.steps_per_bar)
 
     def labels(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """What of melodies is one of several classes: their key, int64 [n], a number in `LABELS`; -1 unknown."""
+        """What of melodies is one of several classes: the key, int64 [n], an index of `LABELS`; -1 unknown."""
         return {"key": melody_attributes.key(self._pitches(arrays)[0])}
 
     def _pitches(self, arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""How a melody feels, in numbers: jagged or smooth, busy or calm, high or low, rising or falling; and its key."""
+"""How a melody feels, in numbers: jagged or smooth, busy or calm, high or low, rising or falling, …"""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ OCTAVE = 12
 
 MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
-"""How well each pitch class, from the tonic up, fits a major and a minor key, as listeners rated it (Krumhansl
-and Kessler 1982).
+"""How well each pitch class, from the tonic up, fits a major and a minor key, as listeners rated it
+(Krumhansl and Kessler 1982).
 """
 FEWEST_FOR_A_KEY = 3
 """Notes"""
@@ -31,9 +31,9 @@ def measure(
         contour     correlation of the notes' pitches with time, times the pitches' standard deviation, in
                     semitones: above 0 when the melody rises; 0 for fewer than two notes
         range       semitones from the lowest to the highest note
-        repetition  how little is new: 1 - distinct / all of the pairs (interval, steps) that lead from one note
-                    to the next. 0 when each move is made once; a phrase played twice, at whatever pitch, has
-                    about a half; near 1 for a note repeated steadily
+        repetition  how little is new: 1 - distinct / all of the pairs (interval, steps) that lead from one
+                    note to the next. 0 when each move is made once; a phrase played twice, at whatever
+                    pitch, has about a half; near 1 for a note repeated steadily
         syncopation of the onsets, see `drum_attributes.syncopation`
 
     Args:
@@ -83,9 +83,9 @@ def measure(
 def key(pitch: np.ndarray) -> np.ndarray:
     """The key signature [n] int64 that fits n melodies best: the tonic 0 … 11 (from C) of its major key.
 
-    Of the 24 profiles `MAJOR` and `MINOR` the one that correlates most with how often each pitch class is played
-    (Krumhansl and Schmuckler); a minor key counts as its relative major, which has the same notes. -1 for
-    fewer than three notes.
+    Of the 24 profiles `MAJOR` and `MINOR` the one that correlates most with how often each pitch class is
+    played (Krumhansl and Schmuckler); a minor key counts as its relative major, which has the same notes. -1
+    for fewer than three notes.
 
     Args:
         pitch: as for `measure`.
