@@ -5,6 +5,7 @@
 Everything is a function of its arguments: the same seed gives the same result on the same machine.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -173,8 +174,8 @@ class Model:
 
         Args:
             attributes: name → standard deviations more (negative: less), e.g. {"density": 1.5}. A name is
-                one of the model's own vectors, a file of `kikibouba attribute` that holds one, or
-                "FILE:NAME".
+                one of the model's own vectors, a file of `kikibouba attribute` that holds one,
+                "FILE:NAME", or "z1", "z2", … for a single latent dimension.
 
         Raises:
             KikiboubaError: no such vector (says the nearest), or a file of another model.
@@ -183,9 +184,21 @@ class Model:
             if not abs(amount) <= MOST:
                 allowed = f"give standard deviations from -{MOST} to {MOST}"
                 raise KikiboubaError(f"{amount:g} is no amount of {name!r}; {allowed}")
-            vectors, name = self._vectors(name)
-            z = z + vectors.shift({name: amount})
+            if re.fullmatch(r"z\d+", name):
+                z = z + np.float32(amount) * self._one_latent(int(name[1:]))
+            else:
+                vectors, name = self._vectors(name)
+                z = z + vectors.shift({name: amount})
         return z
+
+    def _one_latent(self, number: int) -> np.ndarray:
+        """One standard deviation of a latent dimension, counted from 1, as what to add to z, [Z] float32."""
+        if not 1 <= number <= self.z_size:
+            raise KikiboubaError(f"{self.name} has no latent z{number}; allowed: z1 to z{self.z_size}")
+        step = np.zeros(self.z_size, np.float32)
+        known = self.fitted_prior
+        step[number - 1] = 1.0 if known is None else np.linalg.norm(known.factor[number - 1])
+        return step
 
     def _vectors(self, name: str) -> tuple[AttributeVectors, str]:
         """The vectors in which a name, a file, or "FILE:NAME" is to be found, and its name there."""
@@ -228,6 +241,20 @@ class Model:
             controls: see `decode`.
             attributes: see `shifted`.
         """
+        arrays = self.sample_arrays(n, temperature, seed, prior, controls=controls, attributes=attributes)
+        return [self.representation.to_artifact(array) for array in arrays]
+
+    def sample_arrays(
+        self,
+        n: int = 1,
+        temperature: float = 0.5,
+        seed: int = 0,
+        prior: Prior = "fitted",
+        *,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
+    ) -> list[np.ndarray]:
+        """`sample`, to arrays of the representation."""
         if n < 1:
             raise KikiboubaError(f"cannot make {n} samples; ask for 1 or more")
         check_seed(seed)
@@ -236,7 +263,7 @@ class Model:
             z = self.fitted_prior.sample(n, rng)
         else:
             z = rng.standard_normal((n, self.z_size), dtype=np.float32)
-        return self.decode(self.shifted(z, attributes), temperature, seed, controls)
+        return self.decode_arrays(self.shifted(z, attributes), temperature, seed, controls)
 
     def reconstruct(
         self,
