@@ -424,7 +424,7 @@ class MelodyRepresentation:
         return melody_attributes.measure(pitch, labels == NOTE_OFF, middle, self.steps_per_bar)
 
     def labels(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """What of melodies is one of several classes: the key, int64 [n], an index of `LABELS`; -1 unknown."""
+        """The class of melodies, int64 [n]: the key, an index of `LABELS["key"]`; -1 unknown."""
         return {"key": melody_attributes.key(self._pitches(arrays)[0])}
 
     def _pitches(self, arrays: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
