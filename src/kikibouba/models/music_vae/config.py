@@ -105,7 +105,7 @@ _OURS = (
     ),
     _preset(
         "mel_16bar",
-        MelodyRepresentation(bars=16),
+        MelodyRepresentation(bars=16, gap_bars=2.0, skip_polyphony=True),
         ModelConfig(
             z_size=192,
             enc_rnn_size=(192,),
@@ -117,7 +117,7 @@ _OURS = (
             latent_init="clear",
         ),
         "Sixteen-bar melodies, read and said bar by bar, 3.9 M parameters: small enough to ship.",
-        replace(_LITTLE_RECIPE, num_steps=8_000, decay_rate=0.9997, eval_every=500),
+        replace(_LITTLE_RECIPE, batch_size=32, num_steps=8_000, decay_rate=0.9997, eval_every=500),
     ),
     _preset(
         "groove_humanize_2bar",
