@@ -5,6 +5,7 @@ dataset ─base.encode→ mu, sigma [N, Z], and the attributes of every item, ca
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import tempfile
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from kikibouba.data.files import write_bytes
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.models.base import Batch
 
@@ -133,9 +135,7 @@ def encode_dataset(
     folder = Path(cache) / f"{domain}-{split}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
         _write(folder, base, dataset.representation, dataset.split(split), limit, batch_size)
-    attributes = {
-        path.stem.removeprefix("attribute_"): np.load(path) for path in folder.glob("attribute_*.npy")
-    }
+    attributes = _attributes(folder, dataset.representation, dataset.split(split), limit)
     mu, sigma = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("mu", "sigma"))
     return Posteriors(domain, dataset.representation.kind, base_hash, mu, sigma, attributes)
 
@@ -166,10 +166,20 @@ def _write(
             mu[rows], sigma[rows] = encode(base, representation, [examples[i] for i in chosen[rows]])
         mu.flush()
         sigma.flush()
-        for attribute, values in representation.attributes(examples[i] for i in chosen).items():
-            np.save(hidden / f"attribute_{attribute}.npy", values)
         with contextlib.suppress(FileExistsError, OSError):  # another process may have been faster
             os.rename(hidden, folder)
+
+
+def _attributes(folder: Path, representation: Any, examples: Any, limit: int | None) -> dict[str, np.ndarray]:
+    """The attributes of the items in a cache, measured if they are not there: an older version knew fewer."""
+    paths = {name: folder / f"attribute_{name}.npy" for name in representation.attributes([])}
+    if not all(path.is_file() for path in paths.values()):
+        chosen = choice(len(examples), limit)
+        for name, values in representation.attributes(examples[i] for i in chosen).items():
+            buffer = io.BytesIO()
+            np.save(buffer, values)
+            write_bytes(paths[name], buffer.getvalue())
+    return {name: np.load(path) for name, path in paths.items()}
 
 
 @torch.no_grad()
