@@ -6,6 +6,7 @@ Everything is checked before the network is built: its shapes are known without 
 "meta" device), so a damaged file cannot ask for more than it holds.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +57,7 @@ def import_checkpoint(
         raise KikiboubaError(f"allow_partial {allow_partial!r} must be 'decoder' or 'means'")
     original = read_original(path)
     form, precision = original.format, original.precision
-    notes: list[str] = []
+    notes = list(original.notes)
     try:
         if is_sketch_rnn(original):
             found, state = sketch_rnn_from(original, plain_name(path))
@@ -69,7 +70,7 @@ def import_checkpoint(
         raise KikiboubaError(f"{path}: the shapes of its variables contradict each other ({error})") from None
     del original  # from here on the weights are needed once
     found = with_overrides(found, overrides or {})
-    tensors = {name: torch.as_tensor(array) for name, array in state.items()}
+    tensors = {name: torch.as_tensor(array).float() for name, array in state.items()}
     _check(found, tensors, str(path))
     module = build_module(found)
     module.load_state_dict(tensors)
@@ -97,6 +98,8 @@ def _check(preset: Preset, tensors: Mapping[str, Tensor], path: str) -> None:
 def load_original(path: Path | str, device: str = "cpu") -> Model:
     """A model straight from an original checkpoint, without writing anything."""
     imported = import_checkpoint(path)
+    for note in imported.notes:
+        warnings.warn(note, stacklevel=2)
     return Model(imported.preset, imported.module.to(device), plain_name(path), device)
 
 

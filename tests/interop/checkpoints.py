@@ -1,7 +1,7 @@
 """Original checkpoints made on the spot, in formats that the package itself only reads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,48 +9,60 @@ import numpy as np
 from kikibouba.data.crc32c import masked_crc32c
 
 
-def write_tf_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray]) -> Path:
-    """Write a checkpoint in one shard; names share prefixes within blocks of three entries."""
-    data, entries = b"", {b"": _field(1, 1) + _message(3, _field(1, 1))}
-    for name in sorted(variables):
-        value = np.asarray(variables[name])
-        dims = b"".join(_message(2, _field(1, n)) for n in value.shape)
+def write_tf_checkpoint(prefix: Path, variables: Mapping[str, np.ndarray], shards: int = 1) -> Path:
+    """Write a checkpoint; names share prefixes within blocks of three entries."""
+    data, entries = [b""] * shards, {b"": field(1, shards) + field(3, field(1, 1))}
+    for k, name in enumerate(sorted(variables)):
+        value, shard = np.asarray(variables[name]), k % shards
+        dims = b"".join(field(2, field(1, n)) for n in value.shape)
         content = value.tobytes()
         entries[name.encode()] = (
-            _field(1, {"float32": 1, "int64": 9, "uint16": 14}[value.dtype.name])
-            + _message(2, dims)
-            + _field(4, len(data))
-            + _field(5, len(content))
+            field(1, {"float32": 1, "float64": 2, "int64": 9, "uint16": 14}[value.dtype.name])
+            + field(2, dims)
+            + field(3, shard)
+            + field(4, len(data[shard]))
+            + field(5, len(content))
             + bytes([6 << 3 | 5])
             + masked_crc32c(content).to_bytes(4, "little")
         )
-        data += content
-    table, handles = b"", {}
+        data[shard] += content
     names = sorted(entries)
-    for start in range(0, len(names), 3):
-        block = _block({name: entries[name] for name in names[start : start + 3]})
-        handles[names[min(start + 2, len(names) - 1)]] = _varint(len(table)) + _varint(len(block) - 5)
-        table += block
-    meta = _varint(len(table))
-    table += _block({})
-    meta += _varint(8)
-    index = _block(handles)
-    footer = meta + _varint(len(table)) + _varint(len(index) - 5)
-    table += index + footer.ljust(40, b"\0") + (0xDB4775248B80FB57).to_bytes(8, "little")
+    blocks = [{name: entries[name] for name in names[start : start + 3]} for start in range(0, len(names), 3)]
+    table = index_table([(max(block), _entries(block)) for block in blocks])
     prefix.with_name(prefix.name + ".index").write_bytes(table)
-    prefix.with_name(prefix.name + ".data-00000-of-00001").write_bytes(data)
+    for shard, content in enumerate(data):
+        prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}").write_bytes(content)
     return prefix
 
 
-def _block(entries: Mapping[bytes, bytes]) -> bytes:
+def index_table(blocks: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """A string table of some blocks of entries, each with its last name."""
+    table, handles = b"", {}
+    for name, content in blocks:
+        block = _block(content)
+        handles[name] = varint(len(table)) + varint(len(block) - 5)
+        table += block
+    meta = varint(len(table)) + varint(8)
+    table += _block(b"")
+    index = _block(_entries(handles))
+    footer = meta + varint(len(table)) + varint(len(index) - 5)
+    return table + index + footer.ljust(40, b"\0") + (0xDB4775248B80FB57).to_bytes(8, "little")
+
+
+def _block(content: bytes) -> bytes:
     """Entries, one restart, the type of compression (none) and the checksum."""
+    content += bytes(4) + (1).to_bytes(4, "little") + b"\0"
+    return content + masked_crc32c(content).to_bytes(4, "little")
+
+
+def _entries(entries: Mapping[bytes, bytes]) -> bytes:
+    """Names without what they share with the one before, and values."""
     content, previous = b"", b""
     for key, value in entries.items():
         shared = len(_common(previous, key))
-        content += _varint(shared) + _varint(len(key) - shared) + _varint(len(value)) + key[shared:] + value
+        content += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
         previous = key
-    content += bytes(4) + (1).to_bytes(4, "little") + b"\0"
-    return content + masked_crc32c(content).to_bytes(4, "little")
+    return content
 
 
 def _common(a: bytes, b: bytes) -> bytes:
@@ -60,7 +72,8 @@ def _common(a: bytes, b: bytes) -> bytes:
     return a[:n]
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A whole number as protocol buffers write it."""
     out = b""
     while number > 0x7F:
         out += bytes([number & 0x7F | 0x80])
@@ -68,12 +81,11 @@ def _varint(number: int) -> bytes:
     return out + bytes([number])
 
 
-def _field(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _message(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
+def field(number: int, value: int | bytes) -> bytes:
+    """A field of a protocol-buffer message: a number, or a message of its own."""
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    return varint(number << 3) + varint(value)
 
 
 def write_deeplearn_js(folder: Path, variables: Mapping[str, np.ndarray], converter: dict | None) -> Path:

@@ -27,7 +27,8 @@ from kikibouba.errors import KikiboubaError
 from kikibouba.exporting import export
 from kikibouba.importing import import_checkpoint
 from kikibouba.interop.magenta_tf import music_vae_to_tf
-from kikibouba.interop.sketch_rnn_js import STEP
+from kikibouba.interop.sketch_rnn_js import STEP, read_sketch_rnn_js
+from kikibouba.interop.string_table import blocks_of, index_block
 
 VARIANTS = 320
 GROWTH = 200 << 20
@@ -76,8 +77,6 @@ def good(form: str, folder: Path) -> Path:
 
 
 def sketch_arrays(path: Path) -> list[list[int]]:
-    from kikibouba.interop.sketch_rnn_js import read_sketch_rnn_js
-
     values = read_sketch_rnn_js(path).variables.values()
     return [np.rint(value.ravel() / STEP).astype(int).tolist() for value in values]
 
@@ -151,13 +150,7 @@ def change_number(content: bytes, rng: random.Random) -> bytes:
 
 def change_block(content: bytes, rng: random.Random) -> bytes:
     """Change an index within a block, or in the block of blocks, and mend the checksums."""
-    from kikibouba.interop import tf_checkpoint as tf
-
-    footer = content[-48:]
-    _, _, pos = tf._block_handle(footer, 0)
-    offset, size, _ = tf._block_handle(footer, pos)
-    handles = [tf._block_handle(h, 0)[:2] for _, h in tf._block_entries(content, offset, size, "")]
-    start, length = rng.choice([*handles, (offset, size), (offset, size)])
+    start, length = rng.choice([*blocks_of(content), index_block(content), index_block(content)])
     block = bytearray(content[start : start + length])
     for _ in range(rng.randint(1, 3)):
         block[rng.randrange(length)] = rng.choice([0, 1, 2, 0x7F, 0x80, 0xFF, rng.randrange(256)])

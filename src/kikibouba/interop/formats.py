@@ -6,12 +6,7 @@ from kikibouba.errors import KikiboubaError
 from kikibouba.interop.magenta_js import is_deeplearn_js, is_magenta_js, read_deeplearn_js, read_magenta_js
 from kikibouba.interop.original import Original
 from kikibouba.interop.sketch_rnn_js import is_sketch_rnn_js, read_sketch_rnn_js
-from kikibouba.interop.tf_checkpoint import (
-    TAR_SUFFIXES,
-    TRAINING_ONLY,
-    is_tf_checkpoint,
-    read_tf_checkpoint,
-)
+from kikibouba.interop.tf_checkpoint import TAR_SUFFIXES, is_tf_checkpoint, read_tf_original
 
 
 def is_original(path: Path | str) -> bool:
@@ -40,7 +35,7 @@ def read_original(path: Path | str) -> Original:
     if is_sketch_rnn_js(path):
         return read_sketch_rnn_js(path)
     if is_tf_checkpoint(path):
-        return Original("tensorflow", read_tf_checkpoint(path, TRAINING_ONLY))
+        return read_tf_original(path)
     what = "is no checkpoint known here" if path.exists() else "does not exist"
     archives = ", ".join(TAR_SUFFIXES)
     raise KikiboubaError(

@@ -11,6 +11,7 @@ Both are read as far as they are there: what cannot be read is named in `Origina
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -21,8 +22,8 @@ import numpy as np
 from kikibouba.data.files import write_bytes, write_text
 from kikibouba.errors import KikiboubaError
 from kikibouba.interop.original import Original, read_json_object, shape_of
-from kikibouba.interop.regions import Region, open_files
-from kikibouba.interop.tf_checkpoint import TRAINING_ONLY
+from kikibouba.interop.regions import open_files
+from kikibouba.interop.tf_checkpoint import for_training_only
 
 SHARD_BYTES = 4 << 20
 """Largest shard; what the original's converter writes."""
@@ -64,7 +65,7 @@ def read_magenta_js(folder: Path | str) -> Original:
         KikiboubaError: the manifest is damaged, or contradicts the files.
     """
     folder = Path(folder)
-    manifest = read_json_object(folder / "weights_manifest.json", 16 << 20)
+    manifest = read_json_object(folder / "weights_manifest.json")
     if (
         not isinstance(manifest, list)
         or not manifest
@@ -77,11 +78,12 @@ def read_magenta_js(folder: Path | str) -> Original:
         raise KikiboubaError(f"{config} must be a JSON object")
     variables: dict[str, np.ndarray] = {}
     missing: dict[str, str] = {}
-    stored = set()
+    stored: set[str] = set()
+    paths: set[str] = set()
     for group in manifest:
         entries = _entries(group, folder)
         stored |= {entry.stored for entry in entries}
-        _read_group(folder, _paths(group, folder), entries, variables, missing)
+        _read_group(folder, _paths(group.get("paths"), paths, folder), entries, variables, missing)
     precision = max(stored & set(_COARSENESS), key=_COARSENESS.index, default="float32")
     return Original("magenta.js", variables, missing, spec, precision)
 
@@ -120,19 +122,18 @@ def _finite(value: Any, name: str) -> float:
     return float(value)
 
 
-def _paths(group: Mapping[str, Any], folder: Path) -> list[str]:
-    paths = group.get("paths")
-    if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
-        raise KikiboubaError(f"{folder / 'weights_manifest.json'}: a group lacks its list of paths")
-    _check_count(paths, folder)
-    for path in paths:
+def _paths(given: Any, known: set[str], folder: Path) -> list[str]:
+    """Names of files out of a manifest, added to those that are known already: no file is read twice."""
+    if not isinstance(given, list) or not given or not all(isinstance(path, str) for path in given):
+        raise KikiboubaError(f"{folder}: its manifest lacks the names of files where they belong")
+    _check_count(given, folder)
+    for path in given:
         if path in ("", ".", "..") or set("/\\\0") & set(path) or len(path) > 255:
-            raise KikiboubaError(
-                f"{folder / 'weights_manifest.json'} names {path[:60]!r}, which is no file beside it"
-            )
-    if len(set(paths)) != len(paths):
-        raise KikiboubaError(f"{folder / 'weights_manifest.json'} names a file twice")
-    return paths
+            raise KikiboubaError(f"{folder}: its manifest names {path[:60]!r}, which is no file beside it")
+        if path in known:
+            raise KikiboubaError(f"{folder}: its manifest names the file {path} twice")
+        known.add(path)
+    return given
 
 
 def _check_count(entries: Sequence[Any], folder: Path) -> None:
@@ -151,47 +152,43 @@ def _read_group(
     missing: dict[str, str],
 ) -> None:
     """Read what is there of a group."""
-    there = [folder / path for path in paths if (folder / path).is_file()]
     total = entries[-1].start + entries[-1].size if entries else 0
-    with open_files(there) as files:
-        sizes = _sizes(folder, paths, files, total)
-        starts = [0, *accumulate(sizes)]
-        for entry in entries:
-            if TRAINING_ONLY.fullmatch(entry.name):
-                continue
-            if entry.name in variables or entry.name in missing:
-                raise KikiboubaError(f"{folder / 'weights_manifest.json'} lists {entry.name} twice")
-            needed = {
-                path: (max(entry.start, start), min(entry.start + entry.size, stop))
-                for path, start, stop in zip(paths, starts, starts[1:], strict=False)
-                if max(entry.start, start) < min(entry.start + entry.size, stop)
-            }
-            if absent := [path for path in needed if path not in files]:
-                missing[entry.name] = f"needs {', '.join(absent)}"
-                continue
-            content = np.empty(entry.size, np.uint8)
-            for path, (low, high) in needed.items():
-                part = files[path].read(low - starts[paths.index(path)], high - low)
-                content[low - entry.start : high - entry.start] = part
-            variables[entry.name] = _values(content, entry)
+    there = {path: (folder / path).stat().st_size for path in paths if (folder / path).is_file()}
+    starts = [0, *accumulate(_sizes(folder, paths, there, total))]
+    unwanted = for_training_only([entry.name for entry in entries])
+    for entry in entries:
+        if entry.name in unwanted:
+            continue
+        if entry.name in variables or entry.name in missing:
+            raise KikiboubaError(f"{folder / 'weights_manifest.json'} lists {entry.name} twice")
+        stop = entry.start + entry.size
+        needed = range(bisect_right(starts, entry.start) - 1, bisect_left(starts, stop)) if entry.size else ()
+        if absent := [paths[k] for k in needed if paths[k] not in there]:
+            missing[entry.name] = f"needs {', '.join(absent)}"
+            continue
+        content = np.empty(entry.size, np.uint8)
+        for k in needed:
+            low, high = max(entry.start, starts[k]), min(stop, starts[k + 1])
+            with open_files(folder, [folder / paths[k]]) as files:
+                part = files[paths[k]].read(low - starts[k], high - low)
+            content[low - entry.start : high - entry.start] = part
+        variables[entry.name] = _values(content, entry)
 
 
-def _sizes(folder: Path, paths: Sequence[str], files: Mapping[str, Region], total: int) -> list[int]:
+def _sizes(folder: Path, paths: Sequence[str], there: Mapping[str, int], total: int) -> list[int]:
     """The size of each file of a group. All but the last are of one size: that of missing ones."""
-    if len(files) == len(paths):
-        sizes = [files[path].size for path in paths]
+    if len(there) == len(paths):
+        sizes = [there[path] for path in paths]
         if sum(sizes) != total:
             raise KikiboubaError(
                 f"the files of {folder} hold {sum(sizes)} bytes of weights where weights_manifest.json lists "
                 f"{total}: one of them is truncated, or belongs to another checkpoint"
             )
         return sizes
-    usual = next((files[path].size for path in paths[:-1] if path in files), SHARD_BYTES)
+    usual = next((there[path] for path in paths[:-1] if path in there), SHARD_BYTES)
     sizes = [usual] * (len(paths) - 1) + [total - usual * (len(paths) - 1)]
-    if sizes[-1] < 0 or any(
-        files[p].size != size for p, size in zip(paths, sizes, strict=True) if p in files
-    ):
-        absent = ", ".join(path for path in paths if path not in files)
+    if sizes[-1] < 0 or any(there.get(path, size) != size for path, size in zip(paths, sizes, strict=True)):
+        absent = ", ".join(path for path in paths if path not in there)
         raise KikiboubaError(
             f"{folder} lacks {absent}, and the sizes of the other files do not tell what it held"
         )
@@ -217,22 +214,24 @@ def read_deeplearn_js(folder: Path | str) -> Original:
         KikiboubaError: the manifest is damaged, or a file has another size than it says.
     """
     folder = Path(folder)
-    manifest = read_json_object(folder / "manifest.json", 16 << 20)
+    manifest = read_json_object(folder / "manifest.json")
     if not isinstance(manifest, dict) or not manifest:
         raise KikiboubaError(f"{folder / 'manifest.json'} must be an object: variable → filename and shape")
     variables: dict[str, np.ndarray] = {}
     missing: dict[str, str] = {}
+    paths: set[str] = set()
+    unwanted = for_training_only(manifest)
     for name, entry in manifest.items():
-        if TRAINING_ONLY.fullmatch(name):
+        if name in unwanted:
             continue
-        if not isinstance(entry, dict) or not isinstance(entry.get("filename"), str):
+        if not isinstance(entry, dict):
             raise KikiboubaError(f"{folder / 'manifest.json'} names no file for {name}")
-        (path,) = _paths({"paths": [entry["filename"]]}, folder)
+        (path,) = _paths([entry.get("filename")], paths, folder)
         shape = shape_of(entry.get("shape"), name)
         if not (folder / path).is_file():
             missing[name] = f"needs {path}"
             continue
-        with open_files([folder / path]) as files:
+        with open_files(folder, [folder / path]) as files:
             if files[path].size != 4 * math.prod(shape):
                 raise KikiboubaError(
                     f"{folder / path} does not hold the {math.prod(shape)} numbers of {name}"

@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from kikibouba.errors import KikiboubaError
-from kikibouba.interop.tf_checkpoint import TRAINING_ONLY
+from kikibouba.interop.tf_checkpoint import for_training_only
 
 _ENCODERS = (("encoder/hierarchical_level_{}/", "encoder.levels.{}."), ("encoder/", "encoder."))
 _DECODERS = (
@@ -83,14 +83,16 @@ _WRAPPER = "/input_projection_wrapper"
 def music_vae_from_tf(variables: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The variables of a Magenta checkpoint (see `read_tf_checkpoint`) → state_dict of a `MusicVAE`.
 
-    What only training needs (optimiser slots, step counters, cuDNN's opaque blobs) is left out.
+    What only training needs is left out: optimiser slots, cuDNN's opaque blobs, and scalars, which count
+    something.
 
     Raises:
         KikiboubaError: a variable that no MusicVAE has.
     """
     state: dict[str, Tensor] = {}
+    unwanted = for_training_only(variables)
     for name, value in variables.items():
-        if not TRAINING_ONLY.fullmatch(name):
+        if name not in unwanted and value.ndim:
             state |= {key: torch.from_numpy(np.ascontiguousarray(v)) for key, v in _from_tf(name, value)}
     return state
 

@@ -25,7 +25,9 @@ class Original:
     spec: Mapping[str, Any] = field(default_factory=dict)
     """magenta.js: config.json. deeplearn.js: {"dataConverter": converter.json}. sketch-rnn-js: the info."""
     precision: str = "float32"
-    """How weights were stored: float32, or the coarsest quantisation met: uint16, uint8, int16, float16."""
+    """How weights were stored: float32, or the coarsest met: uint16, uint8, int16, float16, bfloat16."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of how it was read."""
 
 
 def read_json_object(path: Path, max_bytes: int = 1 << 20) -> Any:

@@ -4,7 +4,7 @@ import gzip
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
@@ -48,22 +48,22 @@ class Region(NamedTuple):
 
 
 @contextmanager
-def open_files(paths: list[Path]) -> Iterator[dict[str, Region]]:
-    """Whole files by their names."""
+def open_files(folder: Path, paths: Sequence[Path]) -> Iterator[dict[str, Region]]:
+    """Whole files in a folder by their names relative to it."""
     with ExitStack() as stack:
         try:
             files = [stack.enter_context(path.open("rb")) for path in paths]
         except OSError as error:
             raise KikiboubaError(f"cannot read {error.filename}: {error.strerror}") from None
         yield {
-            path.name: Region(file, 0, path.stat().st_size, str(path))
+            path.relative_to(folder).as_posix(): Region(file, 0, path.stat().st_size, str(path))
             for path, file in zip(paths, files, strict=True)
         }
 
 
 @contextmanager
 def open_tar(path: Path) -> Iterator[dict[str, Region]]:
-    """The plain files in a .tar or .tar.gz by their names without folders. Nothing is unpacked by name.
+    """The plain files in a .tar or .tar.gz by their names. Nothing is unpacked.
 
     Of a compressed archive a decompressed copy lies in a nameless temporary file while it is read.
     """
@@ -74,7 +74,15 @@ def open_tar(path: Path) -> Iterator[dict[str, Region]]:
                 limit = _EXPANSION * path.stat().st_size + (1 << 20)
                 file = stack.enter_context(_decompressed(path, limit))
             regions = _members(file, path)
-        except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, OverflowError) as error:
+        except (
+            tarfile.TarError,
+            zlib.error,
+            EOFError,
+            OSError,
+            ValueError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             if isinstance(error, KikiboubaError):
                 raise
             raise KikiboubaError(f"{path} is not a readable tar archive: {error}") from None
@@ -103,12 +111,11 @@ def _members(file: BinaryIO, path: Path) -> dict[str, Region]:
         for count, member in enumerate(archive):
             if count == _MOST_MEMBERS:
                 raise KikiboubaError(f"{path} holds more than {_MOST_MEMBERS} files; a checkpoint has a few")
-            name = member.name.rpartition("/")[2]
-            if not member.isreg() or member.issparse() or name.startswith("._"):  # ._: macOS's notes
-                continue
-            if name in regions:
-                raise KikiboubaError(f"{path} holds two files {name}; unpack it and name one of them")
-            if member.offset_data + member.size > end:
-                raise KikiboubaError(f"{path} is truncated: {name} runs past its end")
+            parts = [part for part in member.name.split("/") if part not in ("", ".")]
+            if not member.isreg() or member.issparse() or parts[-1:] == [] or parts[-1].startswith("._"):
+                continue  # ._: macOS's notes
+            name = "/".join(parts)
+            if member.size < 0 or member.offset_data + member.size > end:
+                raise KikiboubaError(f"{path} is truncated or damaged: {name} runs past its end")
             regions[name] = Region(file, member.offset_data, member.size, f"{path}:{name}")
     return regions
