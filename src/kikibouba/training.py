@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,12 @@ from kikibouba.bridges.attributes import resolve
 from kikibouba.bridges.fitted_prior import FittedPrior
 from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.bridges.posterior_batches import PosteriorBatches, assemble
-from kikibouba.bridges.posteriors import Posteriors, encode_dataset
+from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset
 from kikibouba.config import Preset
+from kikibouba.data.labels import labels_of, read_labels
 from kikibouba.data.rescaled import RescaledDataset
 from kikibouba.data.store import Dataset
-from kikibouba.errors import KikiboubaError
+from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Model
 from kikibouba.train.checkpoint import build_module
 from kikibouba.train.data import SplitBatches, adopt_representation
@@ -133,6 +134,7 @@ def train_translator(
     data: Sequence[str | Path],
     out: str | Path,
     *,
+    labels: Mapping[str, str | Path] | None = None,
     seed: int = 0,
     device: str = "cpu",
     max_minutes: float | None = None,
@@ -147,10 +149,13 @@ def train_translator(
         bases: bundled names or folders of at least two models.
         data: for each base a dataset of its kind, in the same order.
         out: folder of the run; the bases' posteriors are cached in `out/posteriors`.
+        labels: base → file of its examples' categories (`data.labels.read_labels`), where these are not those
+            stored in its dataset.
         seed: of the initial weights, of the order of examples and of all noise.
         device, max_minutes, num_steps, resume, tensorboard: as for `train.loop.fit`.
     """
-    bridge, batches = _bridge_and_batches(preset, bases, data, Path(out) / "posteriors", seed, device)
+    cache = Path(out) / "posteriors"
+    bridge, batches = _bridge_and_batches(preset, bases, data, labels or {}, cache, seed, device)
     preset = dataclasses.replace(preset, model=bridge.config)
     return fit(
         bridge,
@@ -171,6 +176,7 @@ def _bridge_and_batches(
     preset: Preset,
     bases: Sequence[str | Path],
     data: Sequence[str | Path],
+    labels: Mapping[str, str | Path],
     cache: Path,
     seed: int,
     device: str,
@@ -182,20 +188,43 @@ def _bridge_and_batches(
         raise KikiboubaError(
             "a translator needs two or more different bases, and for each a dataset in the same order"
         )
+    names = [str(base) for base in bases]
+    for name in labels:
+        if name not in names:
+            raise KikiboubaError(
+                f"labels are given for {name!r}, which is no base{did_you_mean(name, names)}"
+            )
+    tables = {base: read_labels(path) for base, path in labels.items()}
     models = [hub.load_model(base, device) for base in bases]
     datasets = [open_for(model, folder) for model, folder in zip(models, data, strict=True)]
+    # What can be known to be wrong is said before minutes of encoding.
+    resolve(preset.model.attributes, [model.kind for model in models])
 
     def posteriors(split: str, limit: int) -> list[Posteriors]:
         return [
-            encode_dataset(str(base), model.module, dataset, split, cache, limit)
-            for base, model, dataset in zip(bases, models, datasets, strict=True)
+            labelled_posteriors(name, model, dataset, split, cache, limit, tables.get(name))
+            for name, model, dataset in zip(names, models, datasets, strict=True)
         ]
 
-    train = posteriors("train", TRAIN_POSTERIORS)
-    attributes = resolve(preset.model.attributes, [model.kind for model in models])
-    config = dataclasses.replace(preset.model, attributes=attributes)
-    valid = posteriors("valid", VALID_POSTERIORS)
-    return assemble(config, train, valid, preset.train.batch_size, seed)
+    train, valid = posteriors("train", TRAIN_POSTERIORS), posteriors("valid", VALID_POSTERIORS)
+    return assemble(preset.model, train, valid, preset.train.batch_size, seed)
+
+
+def labelled_posteriors(
+    name: str,
+    model: Model,
+    dataset: Dataset,
+    split: str,
+    cache: Path,
+    limit: int | None,
+    table: Mapping[str, str] | None = None,
+) -> Posteriors:
+    """`encode_dataset` by a model, with the categories of the examples: those of `table`, a labels file, or
+    else those stored in the dataset.
+    """
+    categories = labels_of(dataset, split, table)
+    found = encode_dataset(name, model.module, dataset, split, cache, limit)
+    return dataclasses.replace(found, categories=categories[choice(len(categories), limit)])
 
 
 def open_for(model: Model, folder: str | Path) -> Dataset:

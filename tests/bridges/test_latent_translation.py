@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from toy_domains import ATTRIBUTES, SHAPES, SOUNDS, ToyDomain
@@ -181,6 +182,20 @@ def test_three_domains_take_turns_as_partners() -> None:
     assert build(config).translate(torch.zeros(2, 8), "c", "a").shape == (2, 4)
 
 
+def test_chosen_pairs_alone_are_partners() -> None:
+    names = ("a", "b", "c")
+    config = replace(TINY, domains=names, z_sizes=(4, 6, 8), attributes=(("x", "y", "z"),))
+    assert build(config).partners == [[1, 2], [2, 0], [0, 1]]
+    assert build(replace(config, pairs=(("a", "b"), ("c", "b")))).partners == [[1], [2, 0], [1]]
+    for pairs, message in (
+        ((("a", "b"),), "no pair leads from a to c"),
+        ((("a", "a"), ("b", "c")), "two different"),
+        ((("a", "b"), ("b", "cc")), "did you mean 'c'"),
+    ):
+        with pytest.raises(KikiboubaError, match=message):
+            build(replace(config, pairs=pairs))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -206,7 +221,11 @@ def test_presets_train_with_the_loop_and_load_again(name: str, tmp_path: Path) -
     preset = PRESETS[name]
     attributes = ATTRIBUTES if preset.model.attributes else ()
     config = replace(preset.model, attributes=attributes, width=32, shared_size=8, num_projections=16)
-    bridge, batches = assemble(config, TRAIN, HELD_OUT, batch_size=32)
+    train, valid = (
+        [replace(p, categories=np.resize(["cat", "dog", ""], len(p))) for p in split]
+        for split in (TRAIN, HELD_OUT)
+    )
+    bridge, batches = assemble(config, train, valid, batch_size=32)
     preset = replace(preset, model=bridge.config)
     recipe = replace(preset.train, num_steps=4, eval_every=2, save_every=2)
     metrics = fit(bridge, batches, recipe, tmp_path / "out", preset=preset)

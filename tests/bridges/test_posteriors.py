@@ -11,7 +11,7 @@ from toy_domains import ATTRIBUTES, SHAPES, SOUNDS
 
 from kikibouba.bridges.latent_translation.config import ModelConfig
 from kikibouba.bridges.posterior_batches import PosteriorBatches, assemble, check_base
-from kikibouba.bridges.posteriors import encode_dataset, weights_hash
+from kikibouba.bridges.posteriors import Posteriors, encode_dataset, weights_hash
 from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Normal
 
@@ -123,10 +123,11 @@ def test_statistics_are_the_moments_of_samples() -> None:
     np.testing.assert_allclose(informativeness[12:], 0.0)
 
 
-def batches(**options) -> PosteriorBatches:
+def batches(seed: int = 0, **settings) -> PosteriorBatches:
     train = [SHAPES.posteriors(300, seed=1), SOUNDS.posteriors(200, seed=2)]
     valid = [SHAPES.posteriors(100, seed=3), SOUNDS.posteriors(100, seed=4)]
-    return PosteriorBatches(train, valid, ATTRIBUTES, 4, batch_size=60, **options)
+    config = ModelConfig(attributes=ATTRIBUTES, num_bins=4, **settings)
+    return PosteriorBatches(train, valid, config, batch_size=60, seed=seed)
 
 
 def test_a_step_always_gives_the_same_batch_shared_out_between_processes() -> None:
@@ -155,10 +156,65 @@ def test_labels_belong_to_their_items() -> None:
     assert factors[label == 3].mean() - factors[label == 0].mean() > 1.5
 
 
-def test_semi_supervision_hides_most_labels() -> None:
-    labels = torch.cat([batches(num_labelled=20).batch(step).labels for step in range(20)])
-    shown = (labels >= 0).all(dim=-1).float().mean(dim=0)
-    np.testing.assert_allclose(shown, [20 / 300, 20 / 200], atol=0.03)
+@pytest.mark.parametrize("labelled", [0.1, 20])
+def test_semi_supervision_tells_half_of_the_rows_a_few_labels_again_and_again(labelled: float) -> None:
+    found = [batches(labelled=labelled).batch(step) for step in range(20)]
+    shown = torch.cat([batch.labels for batch in found]) >= 0
+    assert (shown.float().mean(dim=(0, 2)) == 0.5).all()  # as many in both domains
+    told = torch.cat([batch.mu for batch in found])[shown[:, 0, 0], :24]
+    assert len(told.unique(dim=0)) == (30 if labelled == 0.1 else 20)
+
+
+def categorised(name: str, labels: list[str], count: int = 200, seed: int = 0) -> Posteriors:
+    domain = SHAPES if name == "shapes" else SOUNDS
+    categories = np.random.default_rng(seed).choice(labels, size=count)
+    return dataclasses.replace(domain.posteriors(count, seed=seed), categories=categories)
+
+
+ZOO = [categorised("shapes", ["sheep", "bat", "duck", ""]), categorised("sounds", ["folk", "techno"], seed=1)]
+MATCH = (("sheep+duck", "folk"), ("bat", "techno"))
+
+
+def test_rows_that_tell_a_category_hold_the_same_class_in_all_domains() -> None:
+    config = ModelConfig(categories=MATCH, attributes=ATTRIBUTES, shared_size=4, width=8, layers=1)
+    bridge, found = assemble(config, ZOO, ZOO, batch_size=40)
+    assert bridge.config.classes == (8, 8, 2)
+    for batch in [found.batch(0), *found.eval_batches()]:
+        classes = batch.labels[..., 2]
+        assert (classes >= 0).sum() == 40
+        assert torch.equal(classes[:, 0], classes[:, 1])
+        assert (batch.labels[..., :2] >= 0).all()  # attributes are known of all
+        assert bridge.loss(batch, 0)["loss"].isfinite()
+    sheep = np.isin(ZOO[0].categories, ["sheep", "duck"])
+    assert (found.train_labels[0][sheep, 2] == 0).all()
+    assert (found.train_labels[0][ZOO[0].categories == "", 2] == -1).all()
+
+
+def test_held_out_categories_are_not_trained_on() -> None:
+    config = ModelConfig(held_out=("duck",), shared_size=4, width=8, layers=1)
+    _, found = assemble(config, ZOO, ZOO)
+    assert set(found.train[0].categories) == set(found.valid[0].categories) == {"sheep", "bat", ""}
+    assert len(found.train[1]) == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"categories": (("sheap", "folk"), ("bat", "techno"))}, "shapes is labelled 'sheap'; did you mean"),
+        ({"categories": (("sheep", "folk"),)}, "1 class is too few"),
+        ({"categories": (("*",),)}, "0 class.*bat, duck, sheep; sounds: folk, techno"),
+        ({"categories": (("sheep", "folk"), ("sheep", "techno"))}, "'sheep' of shapes stands in two"),
+        ({"held_out": ("ducks",)}, "held_out names 'ducks'.*did you mean 'duck'"),
+        ({"held_out": ("folk", "techno")}, "leaves no example of sounds"),
+        ({"attributes": ATTRIBUTES, "labelled": 0.0}, "labelled = 0 leaves nothing of shapes"),
+        ({"categories": MATCH, "labelled": 1.5}, "no training item of shapes is labelled"),
+        ({"attributes": (("flat", "jagged"),)}, "flat of shapes is 2 for all"),
+    ],
+)
+def test_labels_that_cannot_be_learnt_from_are_refused(settings: dict, message: str) -> None:
+    flat = dataclasses.replace(ZOO[0], attributes=ZOO[0].attributes | {"flat": np.full(200, 2.0)})
+    with pytest.raises(KikiboubaError, match=message):
+        assemble(ModelConfig(shared_size=4, width=8, layers=1, **settings), [flat, ZOO[1]], [flat, ZOO[1]])
 
 
 def test_assembling_records_the_bases_and_a_wrong_one_is_told() -> None:

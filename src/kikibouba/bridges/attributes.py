@@ -1,11 +1,12 @@
-"""What should correspond between domains (bouba ↔ kiki), and attribute values as classes.
+"""What should correspond between domains (bouba ↔ kiki, sheep ↔ folk), and attribute values as classes.
 
 Aligning distributions says nothing about meaning: unsupervised, a spiky drawing may well become a calm
 tune. People do share a sense of it, so attributes computed from the data itself serve as labels: a value is
-replaced by its quantile bin *within its domain*, and the same bin means the same thing everywhere.
+replaced by its quantile bin *within its domain*, and the same bin means the same thing everywhere. Where
+examples have categories, a user may say which belong together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -47,18 +48,87 @@ def resolve(attributes: Sequence[Sequence[str]], kinds: Sequence[str]) -> tuple[
     return tuple(rows)
 
 
+MANY = 12
+"""More names than this are not all listed in a message."""
+
+EVERY_SHARED = ("*",)
+"""The row of `ModelConfig.categories` that stands for every name that all domains know."""
+
+
+def resolve_categories(
+    rows: Sequence[Sequence[str]], known: Sequence[Collection[str]], domains: Sequence[str]
+) -> tuple[tuple[str, ...], ...]:
+    """`ModelConfig.categories` with `EVERY_SHARED` spelled out; two classes or more, or none.
+
+    Args:
+        rows: a class each: one category per domain, or several joined by "+".
+        known: the categories that each domain's examples have.
+        domains: their names, for messages.
+
+    Raises:
+        KikiboubaError: a category that a domain's examples do not have (says the nearest) or that stands in
+            two rows, or fewer than two classes.
+
+    >>> resolve_categories([("*",)], [{"cat", "dog", "pig"}, {"dog", "cat"}], ["sketch", "melody"])
+    (('cat', 'cat'), ('dog', 'dog'))
+    """
+    if not rows:
+        return ()
+    spelled: list[tuple[str, ...]] = []
+    for row in rows:
+        if tuple(row) == EVERY_SHARED:
+            shared = set(known[0]).intersection(*known[1:])
+            spelled += [(name,) * len(domains) for name in sorted(shared)]
+        else:
+            spelled.append(tuple(row))
+    for k, domain in enumerate(domains):
+        names = [name for row in spelled for name in row[k].split("+")]
+        for name in names:
+            if name not in known[k]:
+                raise KikiboubaError(f"no example of {domain} is labelled {name!r}{nearest(name, known[k])}")
+            if names.count(name) > 1:
+                raise KikiboubaError(f"{name!r} of {domain} stands in two classes; name it in one")
+    if len(spelled) < 2:
+        found = "; ".join(f"{domain}: {_some(names)}" for domain, names in zip(domains, known, strict=True))
+        raise KikiboubaError(
+            f"{len(spelled)} class is too few to tell things apart by; two or more are needed, named alike "
+            f"in all domains or told with --match ({found})"
+        )
+    return tuple(spelled)
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """A hint to append to an error, as `did_you_mean`, which does not list hundreds of names."""
+    hint = did_you_mean(name, known)
+    return hint if len(known) <= MANY or hint.startswith("; did you mean") else f"; there are {_some(known)}"
+
+
+def _some(names: Collection[str]) -> str:
+    first = ", ".join(sorted(names)[:MANY]) or "no labels"
+    return f"{first}, … ({len(names)})" if len(names) > MANY else first
+
+
 class QuantileBins:
     """Equally filled classes for the values of one attribute in one domain."""
 
-    def __init__(self, values: np.ndarray, num_bins: int):
+    def __init__(self, values: np.ndarray, num_bins: int, name: str = "an attribute"):
         """Args:
         values: [n] float, the training set's; NaN is ignored.
         num_bins: number of classes.
+        name: of the attribute, for messages.
+
+        Raises:
+            KikiboubaError: no finite value, or all are equal.
         """
         self.reference = np.sort(values[np.isfinite(values)])
         if not len(self.reference):
             raise KikiboubaError(
-                "an attribute has no finite value in the training set: leave it out of `attributes`"
+                f"{name} has no finite value in the training set: leave it out of `attributes`"
+            )
+        if self.reference[0] == self.reference[-1]:
+            raise KikiboubaError(
+                f"{name} is {self.reference[0]:g} for all of the training set, so it tells nothing apart: "
+                "leave it out of `attributes`"
             )
         self.num_bins = num_bins
 

@@ -20,9 +20,9 @@ class PosteriorBatches:
     """Batches for the training loop: one item of every domain per row, unpaired; z = mu + sigma * eps, fresh.
 
     The author's batches are class-balanced even when unsupervised, which leaks labels; ours are random. Where
-    only some items are labelled (categories, or `labelled` < 1), the share of labelled ones differs between
-    domains, and clouds extended by labels could never coincide: so every other row then holds labelled items of
-    one class in all domains, and the labels of the rows between are hidden.
+    only some items are labelled (categories, or `labelled` not 1), the share of labelled ones differs between
+    domains, and clouds extended by labels could never coincide: so half of the rows then hold labelled items,
+    of one class in all domains, and the labels of the other half are hidden.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class PosteriorBatches:
     ):
         """Args:
         train, valid: the splits' posteriors of every domain, in one order.
-        config: says what labels there are, all spelled out; bins are quantiles of the labelled training items.
+        config: says what labels there are, all spelled out; bins are quantiles of labelled training items.
         batch_size: rows per step, over all processes.
 
         Raises:
@@ -45,7 +45,7 @@ class PosteriorBatches:
         self.train, self.valid = train, valid
         self.batch_size, self.seed, self.num_eval_batches = batch_size, seed, num_eval_batches
         self.always = len(config.attributes) if config.labelled == 1 else 0
-        """Labels that every row keeps; those behind them are told in every other row only."""
+        """Labels that every row keeps; those behind them are told in half of the rows only."""
         self.train_labels, self.valid_labels = [], []
         for k, (fit, held_out) in enumerate(zip(train, valid, strict=True)):
             names = [correspondence[k] for correspondence in config.attributes]
@@ -106,12 +106,12 @@ class PosteriorBatches:
         rows = [rng.integers(len(domain), size=self.batch_size) for domain in domains]
         told = np.ones(self.batch_size, bool)
         if pools is not None:
-            told[::2] = False
+            told = rng.permutation(self.batch_size) % 2 == 0
             common = [c for c in range(len(pools[0])) if all(len(pool[c]) for pool in pools)]
-            classes = rng.choice(common, size=self.batch_size // 2) if common else None
-            for k, pool in enumerate(pools):
-                if classes is not None:
-                    rows[k][1::2] = [rng.choice(pool[c]) for c in classes]
+            if common:
+                classes = rng.choice(common, size=told.sum())
+                for row, pool in zip(rows, pools, strict=True):
+                    row[told] = [rng.choice(pool[c]) for c in classes]
         z = [domain.sample(i, rng) for domain, i in zip(domains, rows, strict=True)]
         mu = [domain.mu[i] for domain, i in zip(domains, rows, strict=True)]
         picked = np.stack([known[i] for known, i in zip(labels, rows, strict=True)], axis=1)
@@ -130,8 +130,8 @@ def assemble(
     """A bridge fitted to its bases (latent sizes, hashes, statistics; weights untrained), and its batches.
 
     Args:
-        config: its domains become the bases' names, sizes and hashes, and its `attributes` and `categories` are
-            spelled out.
+        config: its domains become the bases' names, sizes and hashes, and its `attributes` and `categories`
+            are spelled out.
         train, valid: posteriors of every domain, in one order.
         seed: of initial weights, label ties and batches.
 
@@ -175,12 +175,14 @@ def check_base(config: ModelConfig, domain: str, base: nn.Module) -> None:
 
 def _names(posteriors: Posteriors) -> set[str]:
     """The categories that occur."""
-    return set() if posteriors.categories is None else set(np.unique(posteriors.categories)) - {""}
+    return set() if posteriors.categories is None else set(np.unique(posteriors.categories).tolist()) - {""}
 
 
 def _without(held_out: Sequence[str], domains: Sequence[Posteriors], strict: bool = True) -> list[Posteriors]:
-    """Posteriors without the items of some categories. `strict`: raise KikiboubaError for a name that no domain
-    has, or where nothing is left.
+    """Posteriors without the items of some categories.
+
+    Raises:
+        KikiboubaError: a domain keeps nothing; if `strict`, also for a name that no domain has.
     """
     if not held_out:
         return list(domains)
@@ -199,7 +201,7 @@ def _without(held_out: Sequence[str], domains: Sequence[Posteriors], strict: boo
 
 
 def _known(posteriors: Posteriors, config: ModelConfig, k: int, seed: int) -> np.ndarray:
-    """Which training items keep their labels, at random: of those with a category if there are any. [N] bool"""
+    """Which training items keep their labels: random ones, with a category if there are any. [N] bool"""
     could = np.ones(len(posteriors), bool)
     if config.categories:
         could = _categories(posteriors, config, k) >= 0
@@ -209,8 +211,8 @@ def _known(posteriors: Posteriors, config: ModelConfig, k: int, seed: int) -> np
     chosen = np.random.default_rng([seed, 3]).permutation(np.flatnonzero(could))[: round(wanted)]
     if not len(chosen):
         raise KikiboubaError(
-            f"labelled = {config.labelled:g} leaves nothing of {posteriors.domain} labelled; give a share up to 1 "
-            "or a number above it, or take away `attributes` and `categories`"
+            f"labelled = {config.labelled:g} leaves nothing of {posteriors.domain} labelled; give a share up "
+            "to 1 or a number above it, or take away `attributes` and `categories`"
         )
     return np.isin(np.arange(len(posteriors)), chosen)
 

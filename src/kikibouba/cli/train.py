@@ -4,18 +4,24 @@ A run that was interrupted, even killed, goes on when the command is repeated. T
 weights that did best on held-out data (config.json, model.safetensors, README.md, metrics.json),
 log.jsonl and loss.png.
 
-A translator (preset translation or translation_attributes) needs --bases, and for each base a dataset of
-its kind, in the same order.
+A translator (presets translation, translation_attributes, translation_categories) needs --bases, and for
+each base a dataset of its kind, in the same order. Categories that correspond are told with --match: those
+of drawings are stored in their dataset, those of music come from a CSV file (--labels) with a line
+"file,label" at the top and then one for each file, or for each pattern such as "fiddle/*".
 
 Example:
   kikibouba train mel_2bar --data datasets/mine -o trained/mine --max-minutes 30
   kikibouba train translation_attributes --bases sketch mel_2bar --data my_sketches my_tunes -o trained/both
+  kikibouba train translation_categories --bases sketch mel_2bar --data my_sketches my_tunes \
+    --labels mel_2bar=genres.csv --match sheep=folk,bat=techno -o trained/by_name
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from kikibouba.cli.common import add_device, add_overrides, add_seed
+from kikibouba.errors import KikiboubaError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     parser.add_argument(
         "--bases", nargs="+", metavar="MODEL", help="for a translator: names or folders of its bases"
+    )
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        default=(),
+        metavar="BASE=FILE.csv",
+        help="for a translator: categories of a base's examples, by source file",
+    )
+    parser.add_argument(
+        "--match",
+        metavar="sheep=folk,bat=techno",
+        help="for a translator: categories that correspond, in the order of the bases; dog+sheep=folk joins",
     )
     parser.add_argument(
         "--start-from", metavar="MODEL", help="fine-tune: start from this trained model's weights"
@@ -46,9 +64,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train."""
+    import dataclasses
+
     from kikibouba.cli.common import overrides
     from kikibouba.config import load_preset
-    from kikibouba.errors import KikiboubaError
     from kikibouba.training import train_model, train_translator
 
     preset = load_preset(args.preset, overrides(args.set))
@@ -57,11 +76,16 @@ def run(args: argparse.Namespace) -> None:
             raise KikiboubaError(
                 "--start-from is for models; a translator trains in minutes, start it afresh"
             )
+        if args.match:
+            categories = tuple(_row(row, args.bases or ()) for row in args.match.split(","))
+            model = dataclasses.replace(preset.model, categories=categories)
+            preset = dataclasses.replace(preset, model=model)
         train_translator(
             preset,
             args.bases or (),
             args.data,
             args.out,
+            labels=_labels(args.labels),
             seed=args.seed,
             device=args.device,
             max_minutes=args.max_minutes,
@@ -70,8 +94,10 @@ def run(args: argparse.Namespace) -> None:
             tensorboard=args.tensorboard,
         )
     else:
-        if args.bases or len(args.data) > 1:
-            raise KikiboubaError(f"{preset.name} is a model: it learns from one dataset and has no --bases")
+        if args.bases or args.labels or args.match or len(args.data) > 1:
+            raise KikiboubaError(
+                f"{preset.name} is a model: it learns from one dataset and has no --bases, --labels, --match"
+            )
         train_model(
             preset,
             args.data[0],
@@ -85,3 +111,22 @@ def run(args: argparse.Namespace) -> None:
             tensorboard=args.tensorboard,
         )
     print(args.out)
+
+
+def _labels(settings: Sequence[str]) -> dict[str, str]:
+    """`--labels` as base → file."""
+    for setting in settings:
+        if "=" not in setting:
+            raise KikiboubaError(f"--labels {setting} must be BASE=FILE.csv, e.g. mel_2bar=genres.csv")
+    return {base: file for base, _, file in (setting.rpartition("=") for setting in settings)}
+
+
+def _row(text: str, bases: Sequence[str]) -> tuple[str, ...]:
+    """One of the rows of `--match`: a category for each base."""
+    row = tuple(part.strip() for part in text.split("="))
+    if len(row) != len(bases) or not all(row):
+        raise KikiboubaError(
+            f"--match {text.strip()} must name one category for each of {', '.join(bases) or 'the bases'}, "
+            "e.g. sheep=folk"
+        )
+    return row

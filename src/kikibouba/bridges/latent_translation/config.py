@@ -20,6 +20,15 @@ class ModelConfig:
     (spikiness, density), which training spells out. () = unsupervised."""
     num_bins: int = 8
     """Quantile bins (classes) per attribute."""
+    categories: tuple[tuple[str, ...], ...] = ()
+    """Categories that should correspond, a class each: one name per domain ("sheep", "folk"), or several
+    joined by "+" ("sheep+dog", "folk"); ("*",) = the names that all domains know, spelled out by training."""
+    labelled: float = 1.0
+    """Training items of a domain that keep their labels: a share up to 1, a number above it."""
+    held_out: tuple[str, ...] = ()
+    """Categories that training never sees, to be judged by."""
+    pairs: tuple[tuple[str, ...], ...] = ()
+    """Domains that are trained to become each other; () = all. Others meet through the shared space alone."""
 
     shared_size: int = 128
     """d, the size of the shared latent z'."""
@@ -54,6 +63,11 @@ class ModelConfig:
     transfer_weight: float = 0.2
     """Cross-entropy of the source's labels as critics, trained on natives only, read them off arrivals."""
 
+    @property
+    def classes(self) -> tuple[int, ...]:
+        """Number of classes of each label: bins of every attribute, then the categories, if any."""
+        return (self.num_bins,) * len(self.attributes) + (len(self.categories),) * bool(self.categories)
+
 
 _TRAIN = TrainConfig(
     batch_size=384,
@@ -85,6 +99,14 @@ PRESETS = {
             model=ModelConfig(attributes=(("spikiness",), ("density",))),
             train=_TRAIN,
             description="any two models: spiky ↔ jagged ↔ syncopated, dense ↔ busy",
+        ),
+        Preset(
+            name="translation_categories",
+            family="latent_translation",
+            representation=None,
+            model=ModelConfig(categories=(("*",),)),
+            train=_TRAIN,
+            description="any two models whose examples have categories: those of one name correspond",
         ),
     )
 }

@@ -33,7 +33,8 @@ class TranslationBatch(NamedTuple):
     mu: Tensor
     """[B, sum of z_sizes] float32: the same posteriors' means."""
     labels: Tensor
-    """[B, domains, attributes] int64 in 0..num_bins-1; -1 = unlabelled."""
+    """[B, domains, labels] int64, classes of every attribute and of the category (`ModelConfig.classes`);
+    -1 = unlabelled."""
 
 
 class LatentTranslation(nn.Module):
@@ -45,15 +46,16 @@ class LatentTranslation(nn.Module):
         self.config = config
         common = config.adaptor_size or config.z_sizes[0]
         adapt = config.adaptor_size > 0
+        self.partners = _partners(config)
         self.domains = nn.ModuleList(Domain(size, common, adapt) for size in config.z_sizes)
         flag = len(config.domains) if config.use_domain else 0
         d = config.shared_size
         self.encoder = GatedMLP(common + flag, [d, d], config.width, config.layers, config.gated)
         self.decoder = GatedMLP(d + flag, [common], config.width, config.layers, config.gated)
-        heads = [config.num_bins] * len(config.attributes) if config.classifier_weight else []
+        heads = config.classes if config.classifier_weight else ()
         self.classifier = GatedMLP(d, heads, width=d, layers=0, gated=not config.linear_classifier)
         self.classifier.requires_grad_(config.train_classifier)
-        heads = [config.num_bins] * len(config.attributes) if config.transfer_weight else []
+        heads = config.classes if config.transfer_weight else ()
         self.critics = nn.ModuleList(
             GatedMLP(size, heads, config.width, layers=2) for size in config.z_sizes if heads
         )
@@ -97,13 +99,13 @@ class LatentTranslation(nn.Module):
         """Rec and the weighted KL, SWD, CE, Cycle, Realism and Transfer; a weight of 0 removes its term.
 
         One encoder pass per domain: rebuilding, alignment and classification draw their own noise from it,
-        which equals the author's separate passes over the same items. `step` rotates through the partners
-        where there are more than two domains.
+        which equals the author's separate passes over the same items. `step` rotates through each domain's
+        partners where there are several.
         """
         c = self.config
         x, means = self._standardise(batch.z), self._standardise(batch.mu)
         shared = [self._encode(x_k, k) for k, x_k in enumerate(x)]
-        pairs = [(k, (k + 1 + step % (len(x) - 1)) % len(x)) for k in range(len(x))]
+        pairs = [(k, partners[step % len(partners)]) for k, partners in enumerate(self.partners)]
 
         parts = {"rec": self._rebuilding(x, shared, generator)}
         if c.kl_weight:
@@ -172,14 +174,14 @@ class LatentTranslation(nn.Module):
         """Sliced Wasserstein distance between clouds a and b [B, D] of points extended by their labels.
 
         Clouds of bare positions may coincide with the labels shuffled; extended clouds coincide only if every
-        label lies in one where it lies in the other. Labels [B, attributes] become one-hot columns, scaled to
+        label lies in one where it lies in the other. Labels [B, L] become one-hot columns, scaled to
         have label_share times the spread of all positions together.
         """
         c = self.config
-        if c.label_share and c.attributes:
-            scale = c.label_share * (b.detach().var(dim=0).sum() / len(c.attributes)).sqrt()
+        if c.label_share and c.classes:
+            scale = c.label_share * (b.detach().var(dim=0).sum() / len(c.classes)).sqrt()
             a, b = (
-                torch.cat([points, scale * _one_hot(labels, c.num_bins)], dim=-1)
+                torch.cat([points, scale * _one_hot(labels, c.classes)], dim=-1)
                 for points, labels in ((a, labels_a), (b, labels_b))
             )
         directions = random_directions(a.shape[-1], c.num_projections, generator, a.device)
@@ -232,7 +234,7 @@ class LatentTranslation(nn.Module):
 
 
 def _cross_entropy(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """Nats per labelled item, summed over attributes: logits [B, num_bins] each, labels [B, attributes]."""
+    """Nats per labelled item, summed over the labels: logits [B, classes] each, labels [B, L]."""
     items = (labels >= 0).sum(dim=0).clamp(min=1)
     sums = [
         F.cross_entropy(found, labels[:, i], ignore_index=-1, reduction="sum")
@@ -246,9 +248,10 @@ def _kl(q: Normal) -> Tensor:
     return 0.5 * (q.mu**2 + q.sigma**2 - 1 - 2 * q.sigma.log()).sum(dim=-1).mean()
 
 
-def _one_hot(labels: Tensor, num_bins: int) -> Tensor:
-    """[B, attributes] int64, -1 = unlabelled (all zero) → [B, attributes * num_bins] float32."""
-    return (labels[..., None] == torch.arange(num_bins, device=labels.device)).flatten(1).float()
+def _one_hot(labels: Tensor, classes: Sequence[int]) -> Tensor:
+    """[B, L] int64, -1 = unlabelled (all zero) → [B, sum of classes] float32."""
+    columns = [labels[:, i, None] == torch.arange(n, device=labels.device) for i, n in enumerate(classes)]
+    return torch.cat(columns, dim=-1).float()
 
 
 def _mean(values: Iterable[Tensor]) -> Tensor:
@@ -264,9 +267,36 @@ def _check(config: ModelConfig) -> None:
         raise KikiboubaError(f"{len(names)} domains but {len(sizes)} z_sizes: give one per domain")
     if not config.adaptor_size and len(set(sizes)) > 1:
         raise KikiboubaError(f"z_sizes {list(sizes)} differ: set adaptor_size > 0, which lets them")
-    for row in config.attributes:
+    for row in (*config.attributes, *config.categories):
         if len(row) not in (1, len(names)):
-            raise KikiboubaError(f"attributes {list(row)} must name one for each of {list(names)}")
+            raise KikiboubaError(f"{list(row)} must name one for each of {list(names)}")
+
+
+def _partners(config: ModelConfig) -> list[list[int]]:
+    """The domains that each domain is trained to become, by number, beginning with the next one.
+
+    Raises:
+        KikiboubaError: a pair of unknown or equal domains, or pairs that leave domains unconnected.
+    """
+    names = config.domains
+    joined: set[frozenset[str]] = set()
+    for pair in config.pairs:
+        for name in pair:
+            if name not in names:
+                raise KikiboubaError(f"pairs name {name!r}{did_you_mean(name, names)}")
+        if len(set(pair)) != 2:
+            raise KikiboubaError(f"pairs hold {list(pair)}, but a pair is two different domains")
+        joined.add(frozenset(pair))
+    reached = {names[0]}
+    for _ in names:
+        reached |= {name for pair in joined if pair & reached for name in pair}
+    if joined and (apart := [name for name in names if name not in reached]):
+        raise KikiboubaError(f"no pair leads from {names[0]} to {apart[0]}, not even through others")
+    order = [[(k + i) % len(names) for i in range(1, len(names))] for k in range(len(names))]
+    return [
+        [j for j in others if not joined or frozenset((names[k], names[j])) in joined]
+        for k, others in enumerate(order)
+    ]
 
 
 def build(config: ModelConfig, representation: object = None) -> LatentTranslation:
