@@ -22,9 +22,10 @@ LAYERS = (
     ("models", "train", "interop"),
     ("bridges",),
     ("evaluate",),
-    ("inputs", "latents", "toml", "controls"),
+    ("inputs", "latents", "toml", "controls", "feeling"),
     ("generate", "hub", "translator", "importing", "exporting"),
     ("training", "evaluation", "plot", "attributes"),
+    ("web",),
     ("cli", "__main__"),
 )
 """From the ground up; a module imports from its own layer and those before it."""
@@ -34,7 +35,10 @@ HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 NOT_EACH_OTHER = {"models": "train", "interop": "train"}
 """Within one layer: who must not import whom."""
 
-NO_TORCH = ("errors", "config", "data", "inputs", "latents", "toml", "controls", "hub", "cli", "__main__")
+NO_TORCH = (
+    *("errors", "config", "data", "inputs", "latents", "toml", "controls", "feeling", "hub", "cli"),
+    "__main__",
+)
 """Parts of the package that load without torch."""
 
 TRAINING_NEEDS = {"torch", "numpy", "safetensors", "tqdm"}

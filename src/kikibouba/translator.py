@@ -208,6 +208,15 @@ def set_tempo(tune: Tune, qpm: float) -> Tune:
     )
 
 
+def set_instrument(tune: Tune, program: int) -> Tune:
+    """The tune played by another instrument, 0..127 of General MIDI; drums stay drums."""
+    if not 0 <= program <= 127:
+        raise KikiboubaError(f"instrument {program} must be 0 to 127, a program of General MIDI")
+    notes = tune.notes.notes.copy()
+    notes["program"][~notes["is_drum"]] = program
+    return Tune(dataclasses.replace(tune.notes, notes=notes))
+
+
 def _quarters(seconds: np.ndarray, tempos: np.ndarray) -> np.ndarray:
     """Times [n] in quarter notes from the start, under tempos [K, 2], the first of them from 0 on."""
     begin, qpm = tempos.T

@@ -30,6 +30,7 @@ VERBS = {
     "plot": "draw files, training curves, latent maps, reconstructions, interpolations",
     "import": "turn a checkpoint of the original programs into a model",
     "export": "write a model for magenta.js, sketch-rnn-js or ONNX",
+    "serve": "open the studio: a web page where you draw and hear, play and see",
     "models": "list the bundled models and the presets, or show one",
 }
 """Verb → what it does in one line, in the order `--help` lists them."""

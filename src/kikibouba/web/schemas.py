@@ -1,0 +1,103 @@
+"""What requests hold: their fields, types and bounds, from which the OpenAPI page is made too."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kikibouba.web import limits
+
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-limits.MAX_COORDINATE, le=limits.MAX_COORDINATE)]
+Seconds = Annotated[float, Field(allow_inf_nan=False, ge=0, le=limits.MAX_SECONDS)]
+Kind = Literal["sketch", "melody", "drums"]
+Temperature = Annotated[float, Field(allow_inf_nan=False, ge=0, le=2)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Name = Annotated[str, Field(max_length=100)]
+
+
+class Request(BaseModel):
+    """Misspelt fields are refused, as everywhere in kikibouba."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Note(BaseModel):
+    """One note; times in seconds."""
+
+    pitch: Annotated[int, Field(ge=0, le=127)]
+    start: Seconds
+    end: Seconds
+    velocity: Annotated[int, Field(ge=1, le=127)] = 80
+    instrument: Annotated[int, Field(ge=0, le=999)] = 0
+    program: Annotated[int, Field(ge=0, le=127)] = 0
+    is_drum: bool = False
+
+
+class Content(BaseModel):
+    """A drawing or a tune; what answers hold besides is let pass, so that they can be sent back."""
+
+    drawing: (
+        Annotated[
+            list[Annotated[list[list[Number]], Field(min_length=2, max_length=2)]],
+            Field(max_length=limits.MAX_STROKES),
+        ]
+        | None
+    ) = None
+    notes: Annotated[list[Note], Field(max_length=limits.MAX_NOTES)] | None = None
+    total_time: Seconds = 0.0
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Content":
+        if (self.drawing is None) == (self.notes is None):
+            raise ValueError("give either strokes under 'drawing' or notes under 'notes'")
+        if self.drawing == [] or self.notes == []:
+            raise ValueError("it is empty: draw a line, or set a note")
+        if self.drawing and sum(len(stroke[0]) for stroke in self.drawing) > limits.MAX_POINTS:
+            raise ValueError(f"more than {limits.MAX_POINTS} points; draw with fewer")
+        return self
+
+    def plain(self) -> Mapping[str, Any]:
+        """As `artifact_from_json` takes it."""
+        return self.model_dump(exclude_none=True)
+
+
+class Translate(Request):
+    """A drawing becomes a tune, a tune becomes a drawing."""
+
+    source: Content
+    to: Kind
+    seed: Seed = 0
+    temperature: Temperature = 0.2
+
+
+class Render(Request):
+    """A file of an artifact."""
+
+    artifact: Content
+    form: Literal["mid", "wav", "svg", "png", "npz", "json"]
+    tempo: Annotated[float, Field(allow_inf_nan=False, ge=20, le=300)] | None = None
+    program: Annotated[int, Field(ge=0, le=127)] | None = None
+
+
+class Measured(BaseModel):
+    """What was measured of a drawing or a tune."""
+
+    kind: str
+    attributes: dict[str, float]
+    feeling: dict[str, float]
+
+
+class Described(Measured):
+    """A drawing or a tune, and what was measured of it."""
+
+    drawing: list[list[list[float]]] | None = None
+    notes: list[Note] | None = None
+    total_time: float | None = None
+
+
+class Translated(BaseModel):
+    """An answer of /api/translate."""
+
+    source: Measured
+    result: Described
+    warnings: list[str]

@@ -1,0 +1,7 @@
+export class MapMode {
+  constructor(studio) {
+    this.studio = studio;
+  }
+  enter() {}
+  again() {}
+}

@@ -1,0 +1,7 @@
+export class MineMode {
+  constructor(studio) {
+    this.studio = studio;
+  }
+  enter() {}
+  again() {}
+}

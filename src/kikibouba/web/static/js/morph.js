@@ -1,0 +1,7 @@
+export class MorphMode {
+  constructor(studio) {
+    this.studio = studio;
+  }
+  enter() {}
+  again() {}
+}

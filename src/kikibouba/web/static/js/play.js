@@ -1,0 +1,7 @@
+export class PlayMode {
+  constructor(studio) {
+    this.studio = studio;
+  }
+  enter() {}
+  again() {}
+}
