@@ -24,6 +24,7 @@ FAMILIES = {
     "sketch_rnn": "kikibouba.models.sketch_rnn",
     "latent_translation": "kikibouba.bridges.latent_translation",
     "midime": "kikibouba.bridges.midime",
+    "latent_constraints": "kikibouba.bridges.latent_constraints",
 }
 """Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig, perhaps check; no torch) and
 `model.py` (build).

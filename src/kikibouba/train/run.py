@@ -59,7 +59,8 @@ class Run:
         self.model, self.data, self.preset, self.out, self.seed = model.to(device), data, preset, out, seed
         self.device, self.processes = device, processes
         self.params = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = TensorFlowAdam(self.params, lr=config.learning_rate)
+        betas = getattr(model, "adam_betas", (0.9, 0.999))
+        self.optimizer = TensorFlowAdam(self.params, lr=config.learning_rate, betas=betas)
         self.generator = torch.Generator(device)
         self.average: MovingAverage | None = None
         self.step, self.saved_step, self.examples = 0, 0, 0
