@@ -38,6 +38,7 @@ REPRESENTATIONS = {
     "trio": "kikibouba.data.trio:TrioRepresentation",
     "multitrack": "kikibouba.data.multitrack:MultitrackRepresentation",
     "sketch": "kikibouba.data.sketch:SketchRepresentation",
+    "audio": "kikibouba.data.audio:AudioRepresentation",
 }
 """Representation kind → its dataclass."""
 

@@ -142,3 +142,51 @@ class Drawing:
 
     def _repr_html_(self) -> str:
         return self._repr_svg_()
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A recording, or what a model made of one: samples of one channel."""
+
+    wave: np.ndarray
+    """float32 [N] in [-1, 1]"""
+    rate: int = 16_000
+    """Samples a second."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".wav", ".png", ".npz")
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return len(self.wave) / self.rate
+
+    def save(self, path: str | Path) -> Path:
+        """Write .wav (16 bit), .png (waveform and spectrogram) or .npz (`wave`, `rate`).
+
+        Raises:
+            KikiboubaError: unknown suffix or no permission.
+        """
+        return _encode(path, {".wav": self.to_wav, ".png": self._repr_png_, ".npz": self.to_npz})
+
+    def to_wav(self) -> bytes:
+        """The bytes of a WAV file, 16 bit, one channel."""
+        from kikibouba.data.audio_files import wav_bytes
+
+        return wav_bytes(self.wave, self.rate)
+
+    def to_npz(self) -> bytes:
+        """The bytes of an .npz with `wave`, float32 [N], and `rate`; needs no pickle to load."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, wave=np.asarray(self.wave, np.float32), rate=self.rate)
+        return buffer.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        from kikibouba.data.picture import sound_picture
+
+        return sound_picture(self)
+
+    def _repr_html_(self) -> str:
+        from kikibouba.data.picture import png_tag
+        from kikibouba.data.render import audio_tag
+
+        return png_tag(self._repr_png_()) + audio_tag(self.to_wav())

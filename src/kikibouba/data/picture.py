@@ -1,4 +1,4 @@
-"""Pictures of tunes and drawings as PNG, alone or in rows. matplotlib is imported when one is drawn."""
+"""Pictures of tunes, drawings and sounds as PNG, alone or in rows. matplotlib is imported when one is drawn."""
 
 import base64
 import io
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kikibouba.data.artifacts import Artifact, Drawing, Tune
+from kikibouba.data.artifacts import Artifact, Drawing, Sound, Tune
+from kikibouba.data.audio_picture import draw_spectrogram, draw_waveform
 from kikibouba.data.drums import REDUCED
 from kikibouba.data.notes import DEFAULT_METER, DEFAULT_QPM, NoteSequence
 from kikibouba.data.strokes import bounds, to_lines
@@ -55,6 +56,18 @@ def tune_picture(notes: NoteSequence) -> bytes:
     return _png(figure)
 
 
+def sound_picture(sound: Sound) -> bytes:
+    """PNG of a sound: its waveform, and below it its spectrogram; seconds from left to right."""
+    figure = _figure(float(np.clip(2.2 * sound.seconds, 6, 24)), 4.2)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
+    draw_waveform(above, sound.wave, sound.rate, NOTE)
+    draw_spectrogram(below, sound.wave, sound.rate)
+    below.set_xlabel("seconds")
+    below.set_ylabel("kHz")
+    figure.tight_layout()
+    return _png(figure)
+
+
 def rows_picture(
     rows: Sequence[Sequence[Artifact]],
     row_titles: Sequence[str] | None = None,
@@ -71,7 +84,7 @@ def rows_picture(
     columns = max((len(row) for row in rows), default=0)
     if columns == 0:
         raise KikiboubaError("a picture of rows needs at least one tune or drawing")
-    wide = any(isinstance(artifact, Tune) for row in rows for artifact in row)
+    wide = any(isinstance(artifact, Tune | Sound) for row in rows for artifact in row)
     figure = _figure(columns * (3.2 if wide else 1.6) + 0.6, len(rows) * 1.6 + 0.3)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for row, line in enumerate(grid):
@@ -117,6 +130,9 @@ def _draw_small(axes: "Axes", artifact: Artifact) -> None:
         _draw_notes(axes, artifact.notes)
         axes.tick_params(labelsize=6)
         axes.set_xticklabels([])
+    elif isinstance(artifact, Sound):
+        draw_spectrogram(axes, artifact.wave, artifact.rate)
+        axes.tick_params(labelsize=6)
 
 
 def _draw_strokes(axes: "Axes", strokes: np.ndarray, width: float) -> None:

@@ -42,12 +42,15 @@ NOT_STORED = (
     "max_note_dropout_probability",
     "hits_as_controls",
     "split_instruments",
+    "clip",
+    "detune",
+    "detune_semitones",
 )
 """Fields of representations that say how stored examples are varied and shown to a model, so that a preset
 may change them for a prepared dataset.
 """
 
-SHAPE = ("steps", "depth", "max_length", "chords", "condition_on_key")
+SHAPE = ("steps", "depth", "max_length", "chords", "condition_on_key", "coding")
 """What a model must know of its representation: examples of another shape cannot be trained on."""
 
 
