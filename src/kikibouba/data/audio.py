@@ -81,7 +81,7 @@ class AudioRepresentation:
         """The codes of a whole recording, if it is long enough and not silent."""
         if len(item) < self.clip:
             raise KikiboubaError(
-                f"it lasts {len(item) / SAMPLE_RATE:.2f} s, less than a clip of {self.clip / SAMPLE_RATE:.2f} s; "
+                f"it lasts {len(item) / SAMPLE_RATE:.2f} s, a clip {self.clip / SAMPLE_RATE:.2f} s; "
                 "lower representation.clip, or join recordings"
             )
         if np.abs(item).max() <= SILENCE:
@@ -122,7 +122,7 @@ class AudioRepresentation:
         return Sound(self.wave(array), SAMPLE_RATE)
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """loudness: root mean square in dB of full scale; brightness: where the middle of the spectrum lies, kHz."""
+        """loudness: root mean square, dB of full scale; brightness: the middle of the spectrum, kHz."""
         waves = [self.wave(array) for array in arrays]
         loudness = [10 * np.log10(np.mean(np.square(wave)) + 1e-10) for wave in waves]
         return {"loudness": np.array(loudness), "brightness": np.array([_centroid(wave) for wave in waves])}

@@ -3,10 +3,10 @@
 Of a clip of n samples a part of n/4 to n/2 samples, which begins in the first half, is raised or lowered by a
 uniformly drawn share of a semitone and put back in its place, with hard cuts.
 
-original  the part keeps its tempo: a phase vocoder (windows of 2048, steps of 512) stretches it by 2^(δ/12), and
-          another sample rate brings it back to its length
-fast      the part is played faster or slower about its middle, as a tape would be: at half a semitone and 0.375 s
-          its ends come 5 ms early or late. Tens of times quicker.
+original  the part keeps its tempo: a phase vocoder (windows of 2048, steps of 512) stretches it by 2^(δ/12),
+          and another sample rate brings it back to its length
+fast      the part is played faster or slower about its middle, as a tape would be: at half a semitone and
+          0.375 s its ends come 5 ms early or late. Ten times quicker.
 """
 
 from typing import Literal
@@ -87,7 +87,7 @@ def _invert(frames: np.ndarray, length: int) -> np.ndarray:
 
 
 def interpolate(wave: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """The samples [n] between samples, at positions [m]: Catmull-Rom splines; beyond the ends it is silent."""
+    """The samples [n] between samples, at positions [m]: Catmull-Rom splines; silence beyond the ends."""
     padded = np.pad(wave, 2)
     at = np.clip(np.asarray(at, np.float64) + 2.0, 1.0, len(wave) + 2.0 - 1e-9)
     first = at.astype(int)

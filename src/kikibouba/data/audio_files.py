@@ -99,7 +99,7 @@ def _layout(chunk: bytes, path: Path) -> tuple[int, int, int, int]:
     allowed = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}
     if bits not in allowed.get(tag, ()):
         raise KikiboubaError(
-            f"{path} has samples of format {tag} with {bits} bits; allowed: PCM of 8, 16, 24 or 32 bits, float"
+            f"{path} has samples of format {tag} with {bits} bits; allowed: PCM of 8 to 32 bits, float"
         )
     if not channels:
         raise KikiboubaError(f"{path} is damaged: it has 0 channels")

@@ -18,9 +18,9 @@ BLOCK = 1 << 22
 def resample(wave: np.ndarray, rate: int, to: int) -> np.ndarray:
     """Samples [N] at `rate` a second → float32 [ceil(N · to / rate)] at `to` a second.
 
-    out(t) = Σ_k wave(k) h(t - k) with h a sinc under a Kaiser window, cut off below the lower of the two Nyquist
-    frequencies. The rates' ratio is L / M in lowest terms, so only L different rows of weights occur; all
-    outputs that share a row are one matrix product.
+    out(t) = Σ_k wave(k) h(t - k) with h a sinc under a Kaiser window, cut off below the lower of the two
+    Nyquist frequencies. The rates' ratio is L / M in lowest terms, so only L different rows of weights occur;
+    all outputs that share a row are one matrix product.
     """
     wave = np.asarray(wave, np.float32)
     if rate == to:

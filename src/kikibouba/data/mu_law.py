@@ -4,9 +4,9 @@
     umtn        code = trunc((m + 1) / 2 · 255)         0 is 127; 255 is x = 1 alone
     nsynth      code = floor(128 m) + 128               0 is 128
 
-UMTN's own decoder assumes other bins than its encoder: sign(y) (256^|y| - 1) / 255 with y = (code - 128) / 128
-is half a bin too low, so that silence becomes -0.00017 and a loud sine loses 12 dB. Decoding to the middle of
-the encoder's bins is what happens by default; `centred=False` is the original.
+UMTN's own decoder assumes other bins than its encoder: sign(y) (256^|y| - 1) / 255 with y = (code - 128) /
+128 is half a bin too low, so that silence becomes -0.00017 and a loud sine loses 12 dB. Decoding to the
+middle of the encoder's bins is what happens by default; `centred=False` is the original.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""Pictures of tunes, drawings and sounds as PNG, alone or in rows. matplotlib is imported when one is drawn."""
+"""Pictures of tunes, drawings and sounds as PNG, alone or in rows. matplotlib is imported late."""
 
 import base64
 import io
