@@ -55,12 +55,14 @@ class Model:
         device: str = "cpu",
         fitted_prior: FittedPrior | None = None,
         vectors_file: Path | None = None,
+        source: str = "",
     ) -> None:
         """`module` is a `LatentModel` in eval mode on `device`; `name` is how the user knows it.
-        `vectors_file` is where its attribute vectors are, if anywhere.
+        `vectors_file` is where its attribute vectors are, if anywhere. `source` is what `load` finds it by,
+        where that is more than the name.
         """
         self.preset, self.module, self.name, self.device = preset, module, name, device
-        self.fitted_prior, self.vectors_file = fitted_prior, vectors_file
+        self.fitted_prior, self.vectors_file, self.source = fitted_prior, vectors_file, source or name
         own = preset.representation
         self.representation = own.in_use() if hasattr(own, "in_use") else own
 

@@ -168,8 +168,9 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator":
         preset, module = _put_over_base(preset, module, folder, device)
     if preset.representation is not None:
         prior = load_prior(folder, cast(int, module.z_size))
-        vectors = folder / FILE_NAME
-        return Model(preset, module, folder.name, device, prior, vectors if vectors.is_file() else None)
+        vectors = folder / FILE_NAME if (folder / FILE_NAME).is_file() else None
+        source = "" if folder.parent == WEIGHTS else str(folder)
+        return Model(preset, module, folder.name, device, prior, vectors, source)
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:
         bases[domain] = _load_base(domain, folder, device)
@@ -189,8 +190,10 @@ def _put_over_base(preset: Preset, bridge: "Module", folder: Path, device: str) 
 def _load_base(name: str, bridge: Path, device: str) -> "Model":
     """A base of the bridge in a folder, found by name or beside it."""
     from kikibouba.generate import Model
+    from kikibouba.interop.formats import is_original
 
-    if (found := locate(name, near=bridge)) == bridge:
+    found = name if name not in bundled() and is_original(name) else locate(name, near=bridge)
+    if found == bridge:
         raise KikiboubaError(f"{bridge} names itself as its base")
     if not isinstance(base := _load(found, device), Model):
         raise KikiboubaError(f"{bridge} names {name} as a base, which is a translator itself")

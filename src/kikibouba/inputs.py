@@ -86,13 +86,15 @@ def read_examples(source: Source, representation: Representation, whole: bool = 
     raise _nothing(where, representation, rejections)
 
 
-def read_windows(path: str | Path, representation: Representation) -> list[np.ndarray]:
-    """All examples that a file gives a dataset: windows from bar to bar, of every instrument; every drawing.
+def read_windows(source: Source, representation: Representation) -> list[np.ndarray]:
+    """All examples that a source gives a dataset: windows from bar to bar, of every instrument; every drawing.
 
     Raises:
         KikiboubaError: as `read_examples`.
     """
-    return _all_windows(*_items(path, representation), representation)
+    if isinstance(source, np.ndarray):
+        return [source]
+    return _all_windows(*_items(source, representation), representation)
 
 
 def read_piece(source: Source, representation: Representation) -> Piece:

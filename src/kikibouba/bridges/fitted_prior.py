@@ -39,6 +39,11 @@ class FittedPrior:
         """n draws, [n, Z] float32."""
         return self.mean + rng.standard_normal((n, len(self.mean)), dtype=np.float32) @ self.factor.T
 
+    def as_stored(self) -> "FittedPrior":
+        """As it will be when it is loaded again: its numbers in half precision."""
+        rounded = (column.astype(np.float16).astype(np.float32) for column in (self.mean, self.factor))
+        return FittedPrior(*rounded)
+
     def save(self, folder: Path) -> None:
         """Write it into a checkpoint folder, in half precision."""
         arrays = {"mean": self.mean.astype(np.float16), "factor": self.factor.astype(np.float16)}

@@ -1,5 +1,6 @@
 """Configurations of MidiMe. No torch here."""
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,6 +53,14 @@ _ONE_SONG = TrainConfig(
 PRESETS = {
     preset.name: preset
     for preset in (
+        Preset(
+            name="personal",
+            family="midime",
+            representation=None,
+            model=ModelConfig(encoder_layers=(256, 64), decoder_layers=(64, 256), max_beta=0.05),
+            train=dataclasses.replace(_ONE_SONG, num_steps=300, learning_rate=2e-3),
+            description="personalise any model: small, learns a song's windows in a second",
+        ),
         Preset(
             name="midime",
             family="midime",
