@@ -1,0 +1,154 @@
+"""Sequence to sequence: two ways to compute it agree, it learns toy tasks, and attention helps."""
+
+import numpy as np
+import pytest
+import torch
+
+from kikibouba.errors import KikiboubaError
+from kikibouba.models.base import Batch
+from kikibouba.models.seq2seq.config import ModelConfig
+from kikibouba.models.seq2seq.decoding import say
+from kikibouba.models.seq2seq.model import Seq2Seq
+
+V = 11
+SMALL = {"embedding_size": 8, "units": 12, "dropout": 0.0, "label_smoothing": 0.0}
+
+
+def network(**fields):
+    torch.manual_seed(1)
+    return Seq2Seq(ModelConfig(**{**SMALL, **fields}), V).eval()
+
+
+def toy_batch(rng, rows, backwards, lengths=(4, 7)):
+    """Sources of symbols 3 … V - 1, and as targets the same, or the same backwards."""
+    length = rng.integers(lengths[0], lengths[1] + 1, rows)
+    longest = int(length.max())
+    x = np.zeros((rows, 2 * longest + 2), np.int64)
+    for row, n in zip(x, length.tolist(), strict=True):
+        symbols = rng.integers(3, V, n)
+        row[:n], row[longest] = symbols, 1
+        row[longest + 1 : longest + 1 + n] = symbols[::-1] if backwards else symbols
+        row[longest + 1 + n] = 2
+    return Batch(torch.from_numpy(x), torch.from_numpy(np.stack([length, length + 2], 1)))
+
+
+@pytest.mark.parametrize("attention", ["general", "dot", "concat", "none"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_all_steps_at_once_equal_one_by_one(attention, layers):
+    model = network(attention=attention, input_feeding=False, encoder_layers=layers, decoder_layers=layers)
+    batch = toy_batch(np.random.default_rng(0), 5, False)
+    memory, state = model.read(batch.x[:, :7], batch.lengths[:, 0])
+    told = torch.randint(0, V, (5, 6))
+    together = model.teacher_forced(told, memory, state)
+    entry = model.entry()
+    for t in range(6):
+        attended, _, state = model.step(entry[told[:, t]], state, memory)
+        torch.testing.assert_close(attended, together[:, t], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"attention_window": 2}, {"bidirectional": False, "reverse_source": True}]
+)
+def test_an_example_does_not_feel_the_others_padding(fields):
+    model = network(**fields)
+    batch = toy_batch(np.random.default_rng(2), 6, True)
+    nlls, counts = [], (batch.lengths[:, 1] - 1).float()
+    for row in range(6):
+        s, t = batch.lengths[row].tolist()
+        longest = int(batch.lengths[:, 0].max())
+        x = torch.cat([batch.x[row, :s], batch.x[row, longest : longest + t]])[None]
+        nlls.append(model.loss(Batch(x, batch.lengths[row : row + 1]), 0)["nll"])
+    together = model.loss(batch, 0)["nll"]
+    torch.testing.assert_close(together, (torch.stack(nlls) * counts).sum() / counts.sum())
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("backwards", [True, False])
+def test_what_each_place_of_the_memory_knows(bidirectional, backwards):
+    model = network(bidirectional=bidirectional, reverse_source=backwards)
+    source = torch.tensor([[3, 4, 5, 6, 7]])
+    other = torch.tensor([[3, 4, 9, 6, 7]])
+    lengths = torch.tensor([5])
+    changed = (model.encoder(source, lengths)[0] != model.encoder(other, lengths)[0]).any(-1)[0].tolist()
+    ahead, back = [False, False, True, True, True], [True, True, True, False, False]
+    assert changed == ([True] * 5 if bidirectional else back if backwards else ahead)
+
+
+def test_input_feeding_is_a_switch():
+    told = torch.tensor([[1, 3, 4]])
+    outputs = []
+    for feeding in (True, False):
+        model = network(input_feeding=feeding)
+        memory, state = model.read(torch.tensor([[3, 4]]), torch.tensor([2]))
+        entry, (_, _, after) = model.entry(), model.step(model.entry()[told[:, 0]], state, memory)
+        fed = model.step(entry[told[:, 1]], after, memory)[0]
+        blank = model.step(entry[told[:, 1]], after._replace(feed=torch.zeros_like(after.feed)), memory)[0]
+        outputs.append(torch.equal(fed, blank))
+    assert outputs == [False, True]
+
+
+def test_scheduled_sampling_replaces_what_is_told():
+    model = network(own_symbols=0.5, own_symbols_steps=10)
+    assert [model.config.own_share(step) for step in (0, 5, 10, 99)] == [0.0, 0.25, 0.5, 0.5]
+    batch = toy_batch(np.random.default_rng(0), 8, False)
+    memory, state = model.read(batch.x[:, :7], batch.lengths[:, 0])
+    told = torch.full((8, 12), 3)
+
+    def hear(own, seed=0):
+        return model.teacher_forced(told, memory, state, own, torch.Generator().manual_seed(seed))
+
+    assert torch.equal(hear(0.5), hear(0.5))
+    assert not torch.equal(hear(0.5), hear(0.5, seed=1))
+    assert torch.equal(hear(0.5)[:, 0], hear(0.0)[:, 0])  # START is never replaced
+    assert not torch.equal(hear(0.5), hear(0.0))
+    assert model.loss(batch, 10)["own"] == 0  # in eval mode the truth is told
+    assert model.train().loss(batch, 10)["own"] == 0.5
+
+
+def test_label_smoothing_counts_in_training_only():
+    model = network(label_smoothing=0.2)
+    batch = toy_batch(np.random.default_rng(0), 4, False)
+    held_out, training = model.loss(batch, 0), model.train().loss(batch, 0)
+    assert held_out["loss"] == held_out["nll"]
+    torch.testing.assert_close(training["nll"], held_out["nll"])
+    assert training["loss"] != training["nll"]
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(KikiboubaError, match="units = 7 must be even"):
+        ModelConfig(units=7)
+    with pytest.raises(KikiboubaError, match="dropout = 1"):
+        ModelConfig(dropout=1.0)
+    with pytest.raises(KikiboubaError, match="attention_window = 0"):
+        ModelConfig(attention_window=0)
+
+
+def learn(attention, backwards, steps=220):
+    """Train on a toy task; the share of symbols that are right when it hears only itself."""
+    torch.manual_seed(0)
+    fields = {"embedding_size": 16, "units": 40, "attention": attention, "input_feeding": False}
+    model = Seq2Seq(ModelConfig(**{**SMALL, **fields}), V)
+    optimizer = torch.optim.Adam(model.parameters())
+    rng = np.random.default_rng(0)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 0.012 * min(1.0, 2.5 * (1 - step / steps))
+        optimizer.zero_grad()
+        model.loss(toy_batch(rng, 32, backwards), step)["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    batch = toy_batch(np.random.default_rng(9), 200, backwards)
+    longest = int(batch.lengths[:, 0].max())
+    said = say(model.eval(), batch.x[:, :longest], batch.lengths[:, 0], longest + 1)
+    right = total = 0
+    for result, row, n in zip(said, batch.x[:, longest + 1 :], batch.lengths[:, 0].tolist(), strict=True):
+        symbols = np.full(n, -1)
+        symbols[: len(result.symbols)] = result.symbols[:n]
+        right += int((symbols == row[:n].numpy()).sum())
+        total += n
+    return right / total
+
+
+def test_attention_learns_to_copy_and_to_reverse_and_without_it_much_less_is_learnt():
+    assert learn("general", backwards=False) >= 0.99
+    assert learn("general", backwards=True) >= 0.99
+    assert learn("none", backwards=False) < 0.9
