@@ -95,7 +95,7 @@ def kind_of_model(name_or_dir: str | Path, near: Path | None = None) -> str:
 
 def is_over_base(preset: Preset) -> bool:
     """Whether it is a bridge over one base (`bridges.over_base`), which is used as a model of its own."""
-    return preset.representation is None and hasattr(preset.model, "base")
+    return hasattr(preset.model, "base")
 
 
 def find_translator(source: str, target: str) -> str:

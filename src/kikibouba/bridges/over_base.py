@@ -27,8 +27,8 @@ class OneBaseBridge(Protocol):
         """The base's posterior over z → the bridge's over z', [B, z_size]."""
         ...
 
-    def decode(self, z: Tensor) -> Tensor:
-        """z' [B, z_size] → z of the base [B, Z], in the base's units."""
+    def decode(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """z' [B, z_size] → z of the base [B, Z], in the base's units; `generator` if it is drawn."""
         ...
 
 
@@ -58,7 +58,7 @@ class OverBase(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """z' [B, z_size] → (x, lengths); see `LatentModel.decode`."""
         told = () if controls is None else (controls,)  # models that take none have no such argument
-        return self.base.decode(self.bridge.decode(z), temperature, generator, *told)
+        return self.base.decode(self.bridge.decode(z, generator), temperature, generator, *told)
 
     def loss(self, batch: Batch, step: int, generator: torch.Generator | None = None) -> LossParts:
         """The bridge's loss on a batch of examples, which its base encodes."""

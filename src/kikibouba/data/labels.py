@@ -30,11 +30,7 @@ def read_labels(path: str | Path) -> dict[str, str]:
     Raises:
         KikiboubaError: unreadable, without that header, an empty field, or two labels for one name.
     """
-    try:
-        text = read_bytes(path, MAX_BYTES).decode("utf-8-sig")
-        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), strict=True) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise KikiboubaError(f"{path} is not a CSV file in UTF-8: {error}") from None
+    rows = _cells(path)
     if not rows or rows[0] != HEADER:
         raise KikiboubaError(f"{path} must begin with the line {','.join(HEADER)}, then a line for each file")
     table: dict[str, str] = {}
@@ -44,6 +40,46 @@ def read_labels(path: str | Path) -> dict[str, str]:
         if table.setdefault(row[0], row[1]) != row[1]:
             raise KikiboubaError(f"{path} labels {row[0]} twice: {table[row[0]]} and {row[1]}")
     return table
+
+
+def read_label_columns(path: str | Path) -> dict[str, dict[str, str]]:
+    """A file of several columns of labels → column → name of a source file, or pattern of names, to label.
+
+        file,mood,meter
+        pop909/001.mid,calm,even
+        fiddle/*,lively,
+
+    An empty field leaves a file unlabelled.
+
+    Raises:
+        KikiboubaError: unreadable, without such a header, rows of other lengths, or two rows for one name.
+    """
+    header, *rows = _cells(path) or [[]]
+    if header[:1] != HEADER[:1] or len(header) < 2 or not all(header) or len(set(header)) < len(header):
+        raise KikiboubaError(f"{path} must begin with a line such as file,mood: a name for every column")
+    columns: dict[str, dict[str, str]] = {name: {} for name in header[1:]}
+    seen: set[str] = set()
+    for number, (name, *labels) in enumerate(rows, 2):
+        if len(labels) != len(columns) or not name:
+            raise KikiboubaError(
+                f"{path}, line {number}: a file and its labels are expected ({len(header)} fields), not "
+                f"{[name, *labels]}"
+            )
+        if name in seen:
+            raise KikiboubaError(f"{path} has two lines for {name}: leave one")
+        seen.add(name)
+        for column, label in zip(columns.values(), labels, strict=True):
+            column |= {name: label} if label else {}
+    return columns
+
+
+def _cells(path: str | Path) -> list[list[str]]:
+    """The fields of a CSV file, line by line, without the empty lines."""
+    try:
+        text = read_bytes(path, MAX_BYTES).decode("utf-8-sig")
+        return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), strict=True) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise KikiboubaError(f"{path} is not a CSV file in UTF-8: {error}") from None
 
 
 def labels_of(dataset: Dataset, split: str, table: Mapping[str, str] | None = None) -> np.ndarray:

@@ -28,6 +28,8 @@ class ModelConfig:
 
     width: int = 160
     layers: int = 4
+    leak: float = 0.2
+    """The slope of the ReLUs below 0. The original's 0 lets narrow critics die at a high learning rate."""
     prior_share: float = 0.1
     """Share of the critic's fakes that are bare prior samples; the others come from the actor."""
     real_starts: float = 0.5
@@ -98,6 +100,7 @@ PRESETS = {
             model=ModelConfig(
                 z_size=1024,
                 width=2048,
+                leak=0.0,
                 actor_every=10,
                 optional_closeness=False,
                 free_attributes=False,

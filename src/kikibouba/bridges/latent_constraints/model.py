@@ -75,7 +75,7 @@ class LatentConstraints(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config, self.z_size = config, config.z_size
-        sizes = config.width, config.layers
+        sizes = config.width, config.layers, config.leak
         self.critic = Critic(config.z_size, config.label_size, *sizes)
         self.attribute_critic = AttributeCritic(config.z_size, config.label_size, *sizes)
         self.actor = Actor(config.z_size, config.label_size + config.optional_closeness, *sizes)
@@ -85,8 +85,8 @@ class LatentConstraints(nn.Module):
         """The base's posterior, as it is."""
         return q
 
-    def decode(self, z: Tensor) -> Tensor:
-        """z [B, Z] made realistic by the actor, all attributes left free."""
+    def decode(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """z [B, Z] made realistic by the actor, all attributes left free; nothing is drawn."""
         return self.act(z, self.free(len(z)), close=True)
 
     def free(self, rows: int) -> Tensor:

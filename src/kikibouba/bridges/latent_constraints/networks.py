@@ -10,10 +10,14 @@ from kikibouba.nn.gated_affine import linear
 
 
 class Trunk(nn.Module):
-    """h = ReLU layers of [z, E y + e]; without labels (label_size 0) of z alone."""
+    """h = ReLU layers of [z, E y + e]; without labels (label_size 0) of z alone.
 
-    def __init__(self, z_size: int, label_size: int, width: int, layers: int) -> None:
+    `leak`: the slope of each ReLU below 0.
+    """
+
+    def __init__(self, z_size: int, label_size: int, width: int, layers: int, leak: float) -> None:
         super().__init__()
+        self.leak = leak
         self.embedding = linear(label_size, width) if label_size else None
         sizes = [z_size + width * bool(label_size), *[width] * layers]
         self.hidden = nn.ModuleList(linear(n, m) for n, m in pairwise(sizes))
@@ -22,16 +26,16 @@ class Trunk(nn.Module):
         """z [B, Z], y [B, L] → h [B, width]."""
         h = z if self.embedding is None or y is None else torch.cat([z, self.embedding(y)], dim=-1)
         for layer in self.hidden:
-            h = F.relu(layer(h))
+            h = F.leaky_relu(layer(h), self.leak)
         return h
 
 
 class Actor(nn.Module):
     """G(z, y): z* = (1 - g) ⊙ z + g ⊙ δ, with δ and the gate's logits linear in h."""
 
-    def __init__(self, z_size: int, label_size: int, width: int, layers: int) -> None:
+    def __init__(self, z_size: int, label_size: int, width: int, layers: int, leak: float) -> None:
         super().__init__()
-        self.trunk = Trunk(z_size, label_size, width, layers)
+        self.trunk = Trunk(z_size, label_size, width, layers, leak)
         self.delta_and_gate = linear(width, 2 * z_size)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
@@ -43,9 +47,9 @@ class Actor(nn.Module):
 class Critic(nn.Module):
     """D(z, y): the logit of z being a posterior sample of an example with labels y."""
 
-    def __init__(self, z_size: int, label_size: int, width: int, layers: int) -> None:
+    def __init__(self, z_size: int, label_size: int, width: int, layers: int, leak: float) -> None:
         super().__init__()
-        self.trunk = Trunk(z_size, label_size, width, layers)
+        self.trunk = Trunk(z_size, label_size, width, layers, leak)
         self.logit = linear(width, 1)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
@@ -56,9 +60,9 @@ class Critic(nn.Module):
 class AttributeCritic(nn.Module):
     """D_attr(z): a logit for each class of each attribute."""
 
-    def __init__(self, z_size: int, label_size: int, width: int, layers: int) -> None:
+    def __init__(self, z_size: int, label_size: int, width: int, layers: int, leak: float) -> None:
         super().__init__()
-        self.trunk = Trunk(z_size, 0, width, layers)
+        self.trunk = Trunk(z_size, 0, width, layers, leak)
         self.logits = linear(width, label_size)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -62,8 +62,8 @@ class MidiMe(nn.Module):
         """The base's posterior [B, Z] → the bridge's [B, D], that of its mean."""
         return self._encode(self._standardised(q.mu))
 
-    def decode(self, z: Tensor) -> Tensor:
-        """z' [B, D] → z [B, Z], in the base's units."""
+    def decode(self, z: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """z' [B, D] → z [B, Z], in the base's units; nothing is drawn."""
         return self._decode(z) * self.std + self.mean
 
     def _standardised(self, z: Tensor) -> Tensor:
