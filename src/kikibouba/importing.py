@@ -22,6 +22,8 @@ from kikibouba.interop.import_music_vae import music_vae_from
 from kikibouba.interop.import_sketch_rnn import is_sketch_rnn, sketch_rnn_from
 from kikibouba.train.checkpoint import build_module, save_checkpoint
 
+_SCALE = "representation.scale_factor"
+
 
 class Imported(NamedTuple):
     """A model made from an original checkpoint."""
@@ -61,6 +63,8 @@ def import_checkpoint(
     try:
         if is_sketch_rnn(original):
             found, state = sketch_rnn_from(original, plain_name(path))
+            if "scale_factor" not in original.spec and _SCALE not in (overrides or {}):
+                notes.append(f"the files do not say how large the drawings are; --set {_SCALE}=… does")
         else:
             where = "/".join(Path(path).resolve().parts[-3:])
             found, state = music_vae_from(original, plain_name(path), where, preset, allow_partial, notes)
@@ -100,7 +104,7 @@ def load_original(path: Path | str, device: str = "cpu") -> Model:
     imported = import_checkpoint(path)
     for note in imported.notes:
         warnings.warn(note, stacklevel=2)
-    return Model(imported.preset, imported.module.to(device), plain_name(path), device)
+    return Model(imported.preset, imported.module.to(device), plain_name(path), device, source=str(path))
 
 
 def import_to(folder: Path | str, imported: Imported, source: Path | str) -> Path:

@@ -29,6 +29,9 @@ def sketch_rnn_from(original: Original, name: str) -> tuple[Preset, dict[str, np
     Raises:
         KikiboubaError: variables are missing, or their shapes contradict each other.
     """
+    if original.missing:
+        said = "; ".join(f"{key} ({why})" for key, why in sorted(original.missing.items()))
+        raise KikiboubaError(f"variables of the Sketch-RNN are missing: {said}; find the missing files")
     model = config_from_tf(original.variables)
     representation = SketchRepresentation()
     if (scale := _positive(original, "scale_factor")) is not None:

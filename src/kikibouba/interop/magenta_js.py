@@ -27,6 +27,7 @@ from kikibouba.interop.tf_checkpoint import for_training_only
 
 SHARD_BYTES = 4 << 20
 """Largest shard; what the original's converter writes."""
+_LONGEST_NAME = 1024
 MOST_ENTRIES = 4096
 """Most files or weights of a group; the largest published checkpoint has some 400 files and 50 weights."""
 Precision = Literal["float32", "uint16", "uint8"]
@@ -96,8 +97,8 @@ def _entries(group: Mapping[str, Any], folder: Path) -> list[_Entry]:
     entries, start = [], 0
     for weight in weights:
         name = weight.get("name")
-        if not isinstance(name, str):
-            raise KikiboubaError(f"{folder / 'weights_manifest.json'} lists a weight without a name")
+        if not isinstance(name, str) or not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise KikiboubaError(f"{folder / 'weights_manifest.json'} lists a weight without a usable name")
         shape, target = shape_of(weight.get("shape"), name), weight.get("dtype", "float32")
         quantization = weight.get("quantization") or {}
         if not isinstance(quantization, dict):

@@ -1,7 +1,6 @@
 """Files, and files inside a .tar, as regions that nothing reads beyond."""
 
 import gzip
-import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,8 @@ from typing import BinaryIO, NamedTuple, cast
 import numpy as np
 
 from kikibouba.errors import KikiboubaError
+from kikibouba.interop.tar_members import tar_members
 
-_MOST_MEMBERS = 10_000
 _COPY_BYTES = 1 << 20
 _EXPANSION = 16
 """How many times its size a compressed archive of weights may expand to; weights hardly compress at all."""
@@ -74,17 +73,7 @@ def open_tar(path: Path) -> Iterator[dict[str, Region]]:
                 limit = _EXPANSION * path.stat().st_size + (1 << 20)
                 file = stack.enter_context(_decompressed(path, limit))
             regions = _members(file, path)
-        except (
-            tarfile.TarError,
-            zlib.error,
-            EOFError,
-            OSError,
-            ValueError,
-            ArithmeticError,
-            RecursionError,
-        ) as error:
-            if isinstance(error, KikiboubaError):
-                raise
+        except (zlib.error, EOFError, OSError) as error:
             raise KikiboubaError(f"{path} is not a readable tar archive: {error}") from None
         yield regions
 
@@ -103,19 +92,13 @@ def _decompressed(path: Path, limit: int) -> Iterator[BinaryIO]:
 
 
 def _members(file: BinaryIO, path: Path) -> dict[str, Region]:
-    file.seek(0, 2)
-    end = file.tell()
-    file.seek(0)
     regions: dict[str, Region] = {}
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        for count, member in enumerate(archive):
-            if count == _MOST_MEMBERS:
-                raise KikiboubaError(f"{path} holds more than {_MOST_MEMBERS} files; a checkpoint has a few")
+    try:
+        for member in tar_members(file):
             parts = [part for part in member.name.split("/") if part not in ("", ".")]
-            if not member.isreg() or member.issparse() or parts[-1:] == [] or parts[-1].startswith("._"):
-                continue  # ._: macOS's notes
-            name = "/".join(parts)
-            if member.size < 0 or member.offset_data + member.size > end:
-                raise KikiboubaError(f"{path} is truncated or damaged: {name} runs past its end")
-            regions[name] = Region(file, member.offset_data, member.size, f"{path}:{name}")
+            if parts and not parts[-1].startswith("._"):  # macOS's notes
+                name = "/".join(parts)
+                regions[name] = Region(file, member.start, member.size, f"{path}:{name}")
+    except KikiboubaError as error:
+        raise KikiboubaError(f"{path} is not a readable tar archive: {error}") from None
     return regions

@@ -22,8 +22,6 @@ from kikibouba.interop.original import Original, shape_of
 
 STEP = 10 / 32767
 """Between two values that can be stored."""
-GEN_MODES = (2, "gen")
-"""What `info["mode"]` says of a decoder alone."""
 VERSION = 6
 """Older models pass z through a tanh before it sets the decoder's first state."""
 
@@ -37,9 +35,11 @@ _LATENT = tuple(
 NAMES = {5: _DECODER, 17: (*_ENCODER, *_LATENT, *_DECODER)}
 """Number of arrays → TensorFlow's names of them, in the order of the file, after "vector_rnn/"."""
 
-_LARGEST = 1 << 26
-_WRAPPER = re.compile(rb"^\s*(?:var|let|const)\s+\w+\s*=\s*(['\"`]?)(\[.*\])\1\s*;?\s*$", re.DOTALL)
-_LONG_LIST = re.compile(rb"\[(?:\s*-?\d{1,6}\s*,){7,}\s*-?\d{1,6}\s*\]")
+_LARGEST = 1 << 25
+"""Bytes of a file; the published ones have 3 MB, and 15 MB as lists of numbers."""
+_SCRIPT = re.compile(rb"\s*(?:var|let|const)\s+\w+\s*=\s*(['\"`]?)")
+_LONG_LIST = re.compile(rb"\[(?:\s*+-?\d{1,6}\s*+,){7,}+\s*+-?\d{1,6}\s*+\]")
+"""Possessive (*+), or else every number would be remembered as a place to turn back to."""
 _MOST_MARKS = 20_000
 
 
@@ -65,11 +65,6 @@ def read_sketch_rnn_js(path: Path | str) -> Original:
         raise KikiboubaError(
             f"{path} holds {len(dims)} shapes and {len(weights)} arrays; a Sketch-RNN has 5 (decoder) or 17"
         )
-    if (info.get("mode") in GEN_MODES) != (len(weights) == 5):
-        kind = "a decoder" if len(weights) == 5 else "a whole model"
-        raise KikiboubaError(
-            f"{path} says mode {info.get('mode')!r}, but its {len(weights)} arrays are {kind}"
-        )
     variables = {
         f"vector_rnn/{name}": _array(weight, shape_of(dim, name), f"{path}: {name}")
         for name, dim, weight in zip(names, dims, weights, strict=True)
@@ -79,10 +74,7 @@ def read_sketch_rnn_js(path: Path | str) -> Original:
 
 def _triple(path: Path) -> tuple[dict[str, Any], list, list]:
     """info, dims, weights; long lists of numbers have become base64."""
-    content = read_bytes(path, _LARGEST)
-    if match := _WRAPPER.match(content):
-        content = match[2]
-    content = _LONG_LIST.sub(_as_base64, content)
+    content = _LONG_LIST.sub(_as_base64, _json_in(read_bytes(path, _LARGEST)))
     if sum(map(content.count, (b"[", b"{", b","))) > _MOST_MARKS:
         raise KikiboubaError(f"{path} is no Sketch-RNN model: too many lists in it")
     try:
@@ -97,10 +89,17 @@ def _triple(path: Path) -> tuple[dict[str, Any], list, list]:
     return info, dims, weights
 
 
+def _json_in(content: bytes) -> bytes:
+    """The JSON in a file that may be a script: var name = '…';"""
+    if (start := _SCRIPT.match(content)) is None:
+        return content
+    return content[start.end() :].rstrip().removesuffix(b";").rstrip().removesuffix(start[1])
+
+
 def _as_base64(match: re.Match[bytes]) -> bytes:
     """A list of whole numbers, in text, as base64: Python's own lists would need ten times the memory."""
-    numbers = np.fromstring(match[0][1:-1].decode(), np.int64, sep=",")
-    if np.abs(numbers).max() > 32767:
+    numbers = np.fromstring(match[0][1:-1], np.int32, sep=",")
+    if max(-numbers.min(), numbers.max()) > 32767:
         raise KikiboubaError("a weight lies outside -32767 … 32767: the file is damaged")
     return b'"' + base64.b64encode(numbers.astype("<i2").tobytes()) + b'"'
 

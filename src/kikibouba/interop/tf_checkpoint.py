@@ -29,6 +29,8 @@ TAR_SUFFIXES = (".tar", ".tgz", ".tar.gz")
 _LARGEST_INDEX = 1 << 24
 _MOST_SHARDS = 1024
 _MOST_AXES = 8
+_DEEPEST = 16
+"""Most parts of a path in the file `checkpoint`."""
 _DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 14: "<u2", 19: "<f2"}
 _BFLOAT16 = 14
 _PRECISIONS = {14: "bfloat16", 19: "float16"}
@@ -182,7 +184,7 @@ def _choose(path: Path, prefixes: Sequence[str], said: Mapping[str, str]) -> tup
     if len(texts) == 1:
         ((name, text),) = texts.items()
         match = re.search(r'^model_checkpoint_path:\s*"([^"]+)"', text, re.MULTILINE)
-        parts = re.split(r"[/\\]+", match[1]) if match else []
+        parts = re.split(r"[/\\]+", match[1])[-_DEEPEST:] if match else []
         for k in range(len(parts)):  # it may be a path on the machine that trained
             if (prefix := "/".join([*name.split("/")[:-1], *parts[k:]])) in prefixes:
                 return prefix, ""
@@ -281,7 +283,7 @@ def _message(fields: Mapping[int, list[int | bytes]], number: int) -> int | byte
 
 
 def _decode(key: bytes) -> str:
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        raise KikiboubaError("the name of a variable is not text") from None
+    name = key.decode("utf-8", "replace")
+    if not name.isprintable() or "\ufffd" in name:
+        raise KikiboubaError("the name of a variable is not text")
+    return name
