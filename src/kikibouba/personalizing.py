@@ -41,8 +41,8 @@ HALVED = 475_000
 
 
 Slider = dict[str, float]
-"""What a latent does: its `share` of all that the latents do (`MidiMe.effects`), and its rank correlation over
-the songs with each attribute, by name.
+"""What a latent does: its `share` of all that the latents do (`MidiMe.effects`), and its rank correlation
+with each attribute, by name, over the songs.
 """
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 DPI = 144
 
+SLIDERS = 8
+"""Latents in a picture of them, at most."""
+
 
 def plot_files(paths: Sequence[str | Path]) -> bytes:
     """Piano rolls and drawings of files, side by side, named."""
@@ -53,6 +56,22 @@ def plot_interpolation(
     steps = model.interpolate(a, b, n, mode, temperature, seed)
     shares = [f"{share:.2f}" for share in np.linspace(0.0, 1.0, n)]
     return rows_picture([steps], column_titles=shares)
+
+
+def plot_sliders(model: Model, temperature: float = 0.0, seed: int = 0) -> bytes:
+    """What the first latents do, a row each: from two standard deviations less, left, to two more, right.
+
+    All other latents stay where the examples' mean is. A model of many latents shows its first `SLIDERS`.
+    """
+    known = model.fitted_prior
+    centre = np.zeros((1, model.z_size), np.float32) if known is None else known.mean[None]
+    amounts, names = range(-2, 3), [f"z{number}" for number in range(1, min(model.z_size, SLIDERS) + 1)]
+    if not names:
+        raise KikiboubaError(f"{model.name} has no latent space (z_size 0), so no sliders")
+    z = [model.shifted(centre, {name: amount}) for name in names for amount in amounts]
+    artifacts = model.decode(np.concatenate(z), temperature, seed)
+    rows = [artifacts[i : i + len(amounts)] for i in range(0, len(artifacts), len(amounts))]
+    return rows_picture(rows, row_titles=names, column_titles=[f"{amount:+d}" for amount in amounts])
 
 
 def plot_curves(runs: Sequence[str | Path], term: str = "loss") -> bytes:

@@ -40,6 +40,11 @@ def add_temperature(parser: argparse.ArgumentParser, default: float) -> None:
 def add_output(parser: argparse.ArgumentParser, what: str) -> None:
     """-o and --also"""
     parser.add_argument("-o", "--out", type=Path, required=True, help=what)
+    add_also(parser)
+
+
+def add_also(parser: argparse.ArgumentParser) -> None:
+    """--also"""
     parser.add_argument(
         "--also",
         type=_suffixes,

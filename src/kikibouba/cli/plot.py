@@ -5,6 +5,7 @@
   map              a model's latent space in two dimensions, coloured by an attribute
   reconstructions  files above what a model makes of them
   interpolation    the steps from one file to another
+  sliders          what each latent of a personal model does
 
 Example:
   kikibouba plot files examples/sheep.svg sheep.mid -o both.png
@@ -12,6 +13,7 @@ Example:
   kikibouba plot map sketch --data datasets/sketches --color angularity -o map.png
   kikibouba plot reconstructions examples/sheep.svg examples/circle.svg -o rows.png
   kikibouba plot interpolation examples/circle.svg examples/zigzag.svg -n 7 -o morph.png
+  kikibouba plot sliders mine -o sliders.png
 """
 
 import argparse
@@ -46,13 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     morph.add_argument("inputs", nargs=2, type=Path, metavar=("A", "B"))
     morph.add_argument("-n", type=int, default=7, help="steps, both ends included (default 7)")
     morph.add_argument("--mode", choices=("slerp", "lerp"), default="slerp")
+    sliders = kinds.add_parser("sliders", help="what each latent of a personal model does")
+    sliders.add_argument("model", metavar="MODEL", help="what `personalize` made, or any other model")
+    add_temperature(sliders, 0.0)
     for one in (rows, morph):
         one.add_argument("--model", help="bundled name or folder (default: found by kind)")
         add_temperature(one, 0.0)
-    for one in (latent, rows, morph):
+    for one in (latent, rows, morph, sliders):
         add_seed(one)
         add_device(one)
-    for one in (files, curve, latent, rows, morph):
+    for one in (files, curve, latent, rows, morph, sliders):
         one.add_argument("-o", "--out", type=Path, required=True, help="the .png")
 
 
@@ -75,6 +80,8 @@ def _picture(args: argparse.Namespace) -> bytes:
         return plot.plot_files(args.inputs)
     if args.what == "curve":
         return plot.plot_curves(args.inputs, args.term)
+    if args.what == "sliders":
+        return plot.plot_sliders(load_model(args.model, args.device), args.temperature, args.seed)
     model = load_model(args.model or default_model(args.inputs[0]), args.device)
     if args.what == "map":
         dataset = open_for(model, args.data)

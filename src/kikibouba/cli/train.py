@@ -9,19 +9,26 @@ each base a dataset of its kind, in the same order. Categories that correspond a
 of drawings are stored in their dataset, those of music come from a CSV file (--labels) with a line
 "file,label" at the top and then one for each file, or for each pattern such as "fiddle/*".
 
+A bridge over one model (presets personal, midime, ae-cat-mel_2bar_big) needs that model with --bases.
+
 Example:
   kikibouba train mel_2bar --data datasets/mine -o trained/mine --max-minutes 30
   kikibouba train translation_attributes --bases sketch mel_2bar --data my_sketches my_tunes -o trained/both
   kikibouba train translation_categories --bases sketch mel_2bar --data my_sketches my_tunes \
     --labels mel_2bar=genres.csv --match sheep=folk,bat=techno -o trained/by_name
+  kikibouba train ae-cat-mel_2bar_big --bases mel_2bar --data datasets/mine -o trained/small
 """
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kikibouba.cli.common import add_device, add_overrides, add_seed
 from kikibouba.errors import KikiboubaError
+
+if TYPE_CHECKING:
+    from kikibouba.config import Preset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +75,13 @@ def run(args: argparse.Namespace) -> None:
 
     from kikibouba.cli.common import overrides
     from kikibouba.config import load_preset
+    from kikibouba.hub import is_over_base
     from kikibouba.training import train_model, train_translator
 
     preset = load_preset(args.preset, overrides(args.set))
-    if preset.representation is None:
+    if is_over_base(preset):
+        _train_over_base(preset, args)
+    elif preset.representation is None:
         if args.start_from:
             raise KikiboubaError(
                 "--start-from is for models; a translator trains in minutes, start it afresh"
@@ -111,6 +121,28 @@ def run(args: argparse.Namespace) -> None:
             tensorboard=args.tensorboard,
         )
     print(args.out)
+
+
+def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
+    """A bridge over one base."""
+    from kikibouba.personalizing import train_over_base
+
+    if len(args.bases or ()) != 1 or len(args.data) != 1 or args.start_from or args.labels or args.match:
+        raise KikiboubaError(
+            f"{preset.name} is a bridge over one model: give that with --bases, and one dataset with --data"
+        )
+    train_over_base(
+        preset,
+        args.bases[0],
+        args.data[0],
+        args.out,
+        seed=args.seed,
+        device=args.device,
+        max_minutes=args.max_minutes,
+        num_steps=args.steps,
+        resume=not args.fresh,
+        tensorboard=args.tensorboard,
+    )
 
 
 def _labels(settings: Sequence[str]) -> dict[str, str]:

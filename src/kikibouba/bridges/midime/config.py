@@ -32,6 +32,8 @@ class ModelConfig:
     """Weight of the KL term, beta."""
     beta_rate: float = 0.0
     """beta(step) = max_beta (1 - beta_rate^step); 0 = constant."""
+    truncated: float = 0.0
+    """Share of examples in a step that keep only their first k latents, k at random; the others are 0."""
 
 
 FULL_BATCH = 1_000_000

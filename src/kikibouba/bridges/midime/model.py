@@ -86,7 +86,7 @@ class MidiMe(nn.Module):
         c = self.config
         x = self._standardised(q.sample(generator) if c.learn_from == "samples" else q.mu)
         own = self._encode(x)
-        rebuilt = self._decode(own.sample(generator))
+        rebuilt = self._decode(self._truncated(own.sample(generator), generator))
         r_loss = 0.5 * (x - rebuilt).square().sum(-1).mean()
         kl_loss = 0.5 * (own.mu**2 + own.sigma**2 - 1 - 2 * own.sigma.log()).sum(-1).mean()
         weight = beta(step, c.max_beta, c.beta_rate) if c.beta_rate else c.max_beta
@@ -95,6 +95,14 @@ class MidiMe(nn.Module):
             "r_loss": r_loss.detach(),
             "kl_loss": kl_loss.detach(),
         }
+
+    def _truncated(self, z: Tensor, generator: torch.Generator | None) -> Tensor:
+        """z' [B, D] with the last latents of some rows set to 0."""
+        if not self.config.truncated:
+            return z
+        kept = torch.randint(1, self.z_size + 1, (len(z), 1), generator=generator, device=z.device)
+        whole = torch.rand(len(z), 1, generator=generator, device=z.device) >= self.config.truncated
+        return z * (whole | (torch.arange(self.z_size, device=z.device) < kept))
 
     @torch.no_grad()
     def effects(self, mu: Tensor) -> Tensor:
