@@ -21,6 +21,7 @@ VERBS = {
     "sample": "make new melodies, drum beats or drawings",
     "reconstruct": "pass a file through a model and back",
     "interpolate": "morph one file into another in equal steps",
+    "personalize": "make a model your own: it learns a song, or a few, in seconds",
     "attribute": "find what makes it denser, higher, ...: a direction in a model's latent space",
     "encode": "write the latent vectors of a file",
     "decode": "turn latent vectors into files",
