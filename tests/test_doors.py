@@ -22,9 +22,10 @@ LAYERS = (
     ("models", "train", "interop"),
     ("bridges",),
     ("evaluate",),
-    ("inputs", "latents", "toml", "controls", "feeling"),
+    ("inputs", "latents", "toml", "controls", "feeling", "loops"),
     ("generate", "hub", "translator", "importing", "exporting"),
-    ("training", "evaluation", "plot", "attributes"),
+    ("personal_songs",),
+    ("training", "evaluation", "plot", "attributes", "personalizing", "personal_report", "morph", "latent_map"),
     ("web",),
     ("cli", "__main__"),
 )
@@ -36,7 +37,7 @@ NOT_EACH_OTHER = {"models": "train", "interop": "train"}
 """Within one layer: who must not import whom."""
 
 NO_TORCH = (
-    *("errors", "config", "data", "inputs", "latents", "toml", "controls", "feeling", "hub", "cli"),
+    *("errors", "config", "data", "inputs", "latents", "toml", "controls", "feeling", "loops", "hub", "cli"),
     "__main__",
 )
 """Parts of the package that load without torch."""

@@ -127,6 +127,10 @@ class Translator:
         )
         return best[1]
 
+    def domain_of(self, kind: str) -> str:
+        """The domain of a kind. Raises KikiboubaError if there is none."""
+        return self._domain(kind)
+
     def _domain(self, word: str, other_than: str | None = None) -> str:
         """The domain that a kind or a name means; of two of one kind, the one that is not `other_than`."""
         if word in self.bases:

@@ -13,10 +13,11 @@ from kikibouba import __version__
 from kikibouba.errors import KikiboubaError
 from kikibouba.web import limits
 from kikibouba.web.guard import Guard
+from kikibouba.web.jobs import Jobs
 from kikibouba.web.metrics import Metrics
 from kikibouba.web.pages import Pages
 from kikibouba.web.routes import router
-from kikibouba.web.services import studio
+from kikibouba.web.services import reader, studio
 from kikibouba.web.workers import Busy, Crashed, Pool, TooSlow
 
 DESCRIPTION = """Drawings, tunes and beats, and the ways between them: the same functions as in Python."""
@@ -27,10 +28,15 @@ def create_app(workers: int = 1) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.studio = Pool(studio, workers, limits.MAX_WAITING)
-        app.state.metrics.gauge("waiting", lambda: app.state.studio.waiting)
+        state = app.state
+        state.studio = Pool(studio, workers, limits.MAX_WAITING)
+        state.reader = Pool(reader, 1, limits.MAX_WAITING)
+        state.jobs = Jobs(state.reader)
+        state.metrics.gauge("waiting", lambda: state.studio.waiting)
+        state.metrics.gauge("personal_models", lambda: len(state.jobs.jobs))
         yield
-        app.state.studio.close()
+        for part in (state.jobs, state.reader, state.studio):
+            part.close()
 
     app = FastAPI(
         title="kikibouba", version=__version__, description=DESCRIPTION, lifespan=lifespan,

@@ -13,6 +13,8 @@ Kind = Literal["sketch", "melody", "drums"]
 Temperature = Annotated[float, Field(allow_inf_nan=False, ge=0, le=2)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Name = Annotated[str, Field(max_length=100)]
+Count = Annotated[int, Field(ge=1, le=limits.MAX_RESULTS)]
+Deviation = Annotated[float, Field(allow_inf_nan=False, ge=-10, le=10)]
 
 
 class Request(BaseModel):
@@ -79,6 +81,86 @@ class Render(Request):
     program: Annotated[int, Field(ge=0, le=127)] | None = None
 
 
+class Sample(Request):
+    """New artifacts of a model, a bundled or a personal one."""
+
+    model: Name
+    n: Count = 1
+    temperature: Temperature = 0.5
+    seed: Seed = 0
+    attributes: Annotated[dict[Name, Deviation], Field(max_length=10)] = {}
+
+
+class Reconstruct(Request):
+    """A source through a model, by default the usual one for it."""
+
+    source: Content
+    model: Name | None = None
+    temperature: Temperature = 0.0
+    seed: Seed = 0
+
+
+class Encode(Request):
+    """A source as a latent vector of a model, by default the usual one for it."""
+
+    source: Content
+    model: Name | None = None
+
+
+class Decode(Request):
+    """Latent vectors [rows, z_size] of a model."""
+
+    model: Name
+    z: Annotated[
+        list[Annotated[list[Number], Field(min_length=1, max_length=4096)]],
+        Field(min_length=1, max_length=limits.MAX_RESULTS),
+    ]
+    temperature: Temperature = 0.0
+    seed: Seed = 0
+
+
+class Interpolate(Request):
+    """Two sources and n steps between them, or four and n rows of n."""
+
+    sources: Annotated[list[Content], Field(min_length=2, max_length=4)]
+    n: Annotated[int, Field(ge=2, le=limits.MAX_RESULTS)] = 7
+    to: Kind | None = None
+    temperature: Temperature = 0.2
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Interpolate":
+        if len(self.sources) == 3:
+            raise ValueError("give two sources, or four")
+        if len(self.sources) == 4 and self.n**2 > limits.MAX_RESULTS:
+            raise ValueError(f"n · n may be {limits.MAX_RESULTS} at most")
+        return self
+
+
+class Song(BaseModel):
+    """A file to learn from."""
+
+    name: Annotated[str, Field(max_length=300)]
+    content: Annotated[str, Field(max_length=limits.MAX_SONGS_BODY)]
+    """base64"""
+
+
+class Personalize(Request):
+    """A personal model of some songs; base: by default the usual model for the first of them."""
+
+    songs: Annotated[list[Song], Field(min_length=1, max_length=limits.MAX_SONGS)]
+    base: Name | None = None
+    seed: Seed = 0
+
+
+class Begun(BaseModel):
+    """A job that has begun: where to follow it, and what its model will be called."""
+
+    job: str
+    model: str
+    events: str
+
+
 class Measured(BaseModel):
     """What was measured of a drawing or a tune."""
 
@@ -101,3 +183,54 @@ class Translated(BaseModel):
     source: Measured
     result: Described
     warnings: list[str]
+
+
+class Results(BaseModel):
+    """Artifacts."""
+
+    results: list[Described]
+
+
+class Steps(BaseModel):
+    """An answer of /api/interpolate: each step by kind."""
+
+    steps: list[dict[str, Described]]
+
+
+class Point(Described):
+    """An artifact and its place."""
+
+    x: float
+    y: float
+
+
+class Map(BaseModel):
+    """An answer of /api/map."""
+
+    points: list[Point]
+
+
+class Posterior(BaseModel):
+    """q(z|x): means and standard deviations [rows, z_size]."""
+
+    model: str
+    mu: list[list[float]]
+    sigma: list[list[float]]
+
+
+class Model(BaseModel):
+    """A model of one kind, or a translator between two."""
+
+    name: str
+    kinds: list[str]
+    z_size: int
+    is_translator: bool
+    description: str
+    default: bool
+    seconds: float | None
+
+
+class Models(BaseModel):
+    """An answer of /api/models."""
+
+    models: list[Model]

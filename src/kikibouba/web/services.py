@@ -8,3 +8,17 @@ def studio() -> Any:
     from kikibouba.web.studio import Studio
 
     return Studio()
+
+
+def reader() -> Any:
+    """Reads files; loads no torch."""
+    from kikibouba.web.reader import Reader
+
+    return Reader()
+
+
+def workshop() -> Any:
+    """Makes and keeps personal models."""
+    from kikibouba.web.workshop import Workshop
+
+    return Workshop()

@@ -1,8 +1,7 @@
 """What a worker of the studio does: every method is one call of the package, from plain values to JSON."""
 
-import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,24 @@ import torch
 
 from kikibouba import hub
 from kikibouba.data.artifact_json import artifact_from_json
-from kikibouba.data.artifacts import Artifact, Drawing, Tune
+from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.errors import KikiboubaError, did_you_mean
-from kikibouba.feeling import feeling
 from kikibouba.generate import Model
-from kikibouba.inputs import kind_of, read_examples
+from kikibouba.inputs import kind_of
+from kikibouba.latent_map import latent_map
+from kikibouba.morph import morph
 from kikibouba.translator import Translator, set_instrument, set_tempo
+from kikibouba.web.describe import Content, described, example_of, measured, representation_of, to_json
 
-Content = Mapping[str, Any]
-"""An artifact as `to_json` writes it."""
+MAKERS = {
+    "mid": "to_midi",
+    "wav": "to_wav",
+    "svg": "to_svg",
+    "npz": "to_npz",
+    "json": "to_json",
+    "png": "_repr_png_",
+}
+"""Form of a file → the method of an artifact that makes it."""
 
 
 class Studio:
@@ -27,46 +35,21 @@ class Studio:
     def __init__(self) -> None:
         torch.set_num_threads(1)  # one process a core
         self.models: dict[str, Model] = {}
-        self.translators: list[Translator] = []
+        self.translators: dict[str, Translator] = {}
         for name in hub.bundled():
             found = hub.load(name)
             if isinstance(found, Translator):
                 for domain, base in found.bases.items():
                     found.bases[domain] = self.models.setdefault(base.name, base)
-                self.translators.append(found)
+                self.translators[name] = found
             else:
                 self.models.setdefault(name, found)
         self._warm_up()
 
     def _warm_up(self) -> None:
         """The first call of everything is slow; better now than under somebody's pen."""
-        drawing = Drawing(np.array([[0, 0, 0], [50, 80, 0], [50, -80, 1]], np.float32))
         for kind in ("melody", "drums"):
-            self.translate(json.loads(drawing.to_json()), kind, 0, 0.2)
-
-    def translate(self, source: Content, to: str, seed: int, temperature: float) -> bytes:
-        """`kb.translate`; what is known of the source comes along."""
-        artifact = artifact_from_json(source)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            result = self.translator(kind_of(artifact), to).translate(
-                artifact, to, seed=seed, temperature=temperature
-            )
-        return _json(
-            {
-                "source": self.measured(artifact),
-                "result": self.described(result),
-                "warnings": [str(warning.message) for warning in caught],
-            }
-        )
-
-    def translator(self, source: str, target: str) -> Translator:
-        """The one between two kinds. Raises KikiboubaError if there is none."""
-        for translator in self.translators:
-            if source != target and {source, target} <= set(translator.kinds):
-                return translator
-        hub.find_translator(source, target)
-        raise KikiboubaError(f"no translator between {source} and {target}")
+            self.translate({"drawing": [[[0, 50, 100], [0, 80, 0]]]}, kind, 0, 0.2)
 
     def model(self, name: str) -> Model:
         """A model by name or kind. Raises KikiboubaError naming the nearest."""
@@ -75,37 +58,123 @@ class Studio:
             raise KikiboubaError(f"no model {name!r}{did_you_mean(name, self.models)}")
         return self.models[name]
 
-    def described(self, artifact: Artifact) -> dict[str, Any]:
-        """What the page needs to show and play an artifact, and what was measured."""
-        assert isinstance(artifact, Tune | Drawing)
-        return json.loads(artifact.to_json()) | self.measured(artifact)
+    def translator(self, source: str, target: str) -> Translator:
+        """The one between two kinds. Raises KikiboubaError if there is none."""
+        return self.translators[hub.find_translator(source, target)]
 
-    def measured(self, artifact: Tune | Drawing) -> dict[str, Any]:
-        """Its kind, its attributes in their own units, and how it feels; little of what is nearly nothing."""
+    def list_models(self) -> bytes:
+        """Every model and translator: name, kinds, size of z, what can be asked of it."""
+        models = [
+            {
+                "name": model.name, "kinds": [model.kind], "z_size": model.z_size, "is_translator": False,
+                "description": model.preset.description, "default": model.name in hub.BASES.values(),
+                "seconds": model.seconds,
+            }
+            for model in self.models.values()
+        ]  # fmt: skip
+        translators = [
+            {
+                "name": found.name, "kinds": list(found.kinds), "z_size": 0, "is_translator": True,
+                "description": found.preset.description, "default": True, "seconds": None,
+            }
+            for found in self.translators.values()
+        ]  # fmt: skip
+        return to_json({"models": models + translators})
+
+    def translate(self, source: Content, to: str, seed: int, temperature: float) -> bytes:
+        """`kb.translate`; what is known of the source comes along."""
+        artifact = artifact_from_json(source)
         kind = kind_of(artifact)
-        representation = self.model(kind).representation
-        try:
-            columns = representation.attributes(read_examples(artifact, representation))
-        except KikiboubaError:
-            columns = {}
-        attributes = {name: float(values[0]) for name, values in columns.items()}
-        return {"kind": kind, "attributes": attributes, "feeling": feeling(kind, attributes)}
+        translator = self.translator(kind, to)
+        example = example_of(artifact, translator.bases[translator.domain_of(kind)].representation)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = translator.translate(example, to, kind=kind, seed=seed, temperature=temperature)
+        return to_json(
+            {
+                "source": measured(artifact),
+                "result": described(result),
+                "warnings": [str(warning.message) for warning in caught],
+            }
+        )
+
+    def sample(
+        self, model: str, n: int, temperature: float, seed: int, attributes: Mapping[str, float]
+    ) -> bytes:
+        """`Model.sample`."""
+        return samples_of(self.model(model), n, temperature, seed, attributes)
+
+    def reconstruct(self, model: str | None, source: Content, temperature: float, seed: int) -> bytes:
+        """`Model.reconstruct`."""
+        found, example = self._read(model, source)
+        return results([found.reconstruct(example, temperature, seed)])
+
+    def encode(self, model: str | None, source: Content) -> bytes:
+        """`Model.encode`."""
+        found, example = self._read(model, source)
+        mu, sigma = found.encode([example])
+        return to_json({"model": found.name, "mu": mu.tolist(), "sigma": sigma.tolist()})
+
+    def decode(self, model: str, z: Sequence[Sequence[float]], temperature: float, seed: int) -> bytes:
+        """`Model.decode`."""
+        return decoded_by(self.model(model), z, temperature, seed)
+
+    def _read(self, model: str | None, source: Content) -> tuple[Model, np.ndarray]:
+        """A model, by default the usual one for a source, and the source as its example."""
+        artifact = artifact_from_json(source)
+        found = self.model(model or kind_of(artifact))
+        return found, example_of(artifact, found.representation)
+
+    def interpolate(
+        self, sources: Sequence[Content], n: int, to: str | None, temperature: float, seed: int
+    ) -> bytes:
+        """`morph`: steps between two or four sources, of both kinds."""
+        corners = [artifact_from_json(source) for source in sources]
+        kinds = [kind_of(corner) for corner in corners]
+        usual = "melody" if kinds[0] == "sketch" else "sketch"
+        other = next((kind for kind in kinds if kind != kinds[0]), to or usual)
+        examples = [example_of(corner, representation_of(kind_of(corner))) for corner in corners]
+        translator = self.translator(kinds[0], other)
+        steps = morph(translator, examples, n, kinds=kinds, temperature=temperature, seed=seed)
+        return to_json({"steps": [{kind: described(a) for kind, a in step.items()} for step in steps]})
+
+    def map(self, kinds: tuple[str, str], each: int, seed: int) -> bytes:
+        """`latent_map`, with each artifact described."""
+        found = latent_map(self.translator(*kinds), each, seed=seed)
+        points = [
+            {"x": x, "y": y, **described(artifact)}
+            for (x, y), artifact in zip(found.places.tolist(), found.artifacts, strict=True)
+        ]
+        return to_json({"points": points})
 
     def render(self, artifact: Content, form: str, tempo: float | None, program: int | None) -> bytes:
-        """A file of an artifact: mid, wav, svg, png, npz or json."""
-        found = artifact_from_json(artifact)
+        """A file of an artifact: see `MAKERS`."""
+        found: Any = artifact_from_json(artifact)
         if isinstance(found, Tune):
             found = found if tempo is None else set_tempo(found, tempo)
             found = found if program is None else set_instrument(found, program)
-        makers = {
-            "mid": "to_midi", "wav": "to_wav", "svg": "to_svg", "npz": "to_npz", "json": "to_json",
-            "png": "_repr_png_",
-        }  # fmt: skip
         if f".{form}" not in found.suffixes:
-            what, allowed = type(found).__name__.lower(), ", ".join(s[1:] for s in found.suffixes)
+            what = "drawing" if isinstance(found, Drawing) else "tune"
+            allowed = ", ".join(suffix[1:] for suffix in found.suffixes)
             raise KikiboubaError(f"a {what} has no form {form!r}; allowed: {allowed}")
-        return getattr(found, makers[form])()
+        return getattr(found, MAKERS[form])()
 
 
-def _json(content: object) -> bytes:
-    return json.dumps(content, separators=(",", ":")).encode()
+def samples_of(model: Model, n: int, temperature: float, seed: int, attributes: Mapping[str, float]) -> bytes:
+    """`Model.sample` as JSON. Attributes are the model's own: no file of a client's choice is opened."""
+    for name in attributes:
+        if not name.isidentifier():
+            raise KikiboubaError(f"{name!r} is no attribute of {model.name}")
+    return results(model.sample(n, temperature, seed, attributes=attributes or None))
+
+
+def decoded_by(model: Model, z: Sequence[Sequence[float]], temperature: float, seed: int) -> bytes:
+    """`Model.decode` as JSON."""
+    if any(len(row) != len(z[0]) for row in z):
+        raise KikiboubaError("the rows of z differ in length")
+    return results(model.decode(np.array(z, np.float32), temperature, seed))
+
+
+def results(artifacts: Sequence[Any]) -> bytes:
+    """Artifacts as an answer."""
+    return to_json({"results": [described(artifact) for artifact in artifacts]})

@@ -1,7 +1,7 @@
 // Draw → hear: strokes on the board become a tune, and drums with it, as soon as the pen is lifted.
 
 import { post } from "./api.js";
-import { path, fromColumns, toColumns } from "./ink.js";
+import { fit, fromColumns, path, toColumns } from "./ink.js";
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
@@ -69,6 +69,16 @@ export class DrawMode {
     if (answers[0].warnings.length) studio.say("Hardly a note came of it. Again, or more surprise, may help.");
     studio.keep();
     if (!silent) studio.play();
+  }
+
+  /** A drawing from a file. */
+  async open(file) {
+    const answer = await this.studio.ask((signal) =>
+      post(`/api/read?name=${encodeURIComponent(file.name)}`, file, { signal }),
+    );
+    if (!answer) return;
+    const lines = fit(fromColumns(answer.results[0].drawing)).map((line) => line.map((point) => point.map(Math.round)));
+    this.#edit(() => this.studio.paper.set(lines));
   }
 
   #busy() {

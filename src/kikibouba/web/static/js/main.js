@@ -166,6 +166,19 @@ export class Studio {
     this.saying = setTimeout(() => toast.classList.remove("shown"), 3000 + 40 * text.length);
   }
 
+  /** Say it to those who listen to the page, without a word on it. */
+  tell(text) {
+    $("told").textContent = text;
+  }
+
+  /** Files were dropped somewhere on the page. */
+  dropped(files) {
+    const drawing = files.find((file) => /\.(svg|json)$/i.test(file.name));
+    if (this.state.mode === "mine") return this.modes.mine.learn(files);
+    if (this.state.mode !== (drawing ? "draw" : "play")) this.enter(drawing ? "draw" : "play");
+    this.mode.open(drawing ?? files[0]);
+  }
+
   /** Bring the address up to date. */
   keep() {
     clearTimeout(this.keeping);
@@ -234,6 +247,12 @@ export class Studio {
     $("share").addEventListener("click", () => this.#share());
     for (const button of document.querySelectorAll("[data-save]")) {
       button.addEventListener("click", () => save(this, button.dataset.save));
+    }
+    for (const name of ["dragover", "drop"]) {
+      document.addEventListener(name, (event) => {
+        event.preventDefault();
+        if (name === "drop" && event.dataTransfer.files.length) this.dropped([...event.dataTransfer.files]);
+      });
     }
     this.#tabs();
   }

@@ -75,6 +75,16 @@ export class Player extends EventTarget {
     }
   }
 
+  /** Go on with another tune of the same length, at the same place. */
+  swap(tune) {
+    if (!this.tune) return;
+    const soon = this.position + AHEAD * this.speed;
+    this.tune = tune;
+    this.notes = [...tune.notes].sort((a, b) => a.start - b.start);
+    const next = this.notes.findIndex((note) => note.start >= soon);
+    this.next = next < 0 ? this.notes.length : next;
+  }
+
   /** How freshly a note was struck, 1 now … 0 a quarter of a second ago; for what beats along. */
   get beat() {
     const at = this.position;
