@@ -22,9 +22,12 @@ T = TypeVar("T")
 FAMILIES = {
     "music_vae": "kikibouba.models.music_vae",
     "sketch_rnn": "kikibouba.models.sketch_rnn",
+    "wavenet_autoencoder": "kikibouba.models.wavenet_autoencoder",
+    "music_translation": "kikibouba.models.music_translation",
     "latent_translation": "kikibouba.bridges.latent_translation",
     "midime": "kikibouba.bridges.midime",
     "latent_constraints": "kikibouba.bridges.latent_constraints",
+    "lc_music_vae": "kikibouba.bridges.lc_music_vae",
 }
 """Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig, perhaps check; no torch) and
 `model.py` (build).

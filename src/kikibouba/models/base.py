@@ -1,9 +1,10 @@
 """What every latent-variable model offers: `encode`, `decode`, `loss`. All else is built on these three."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LossParts = dict[str, Tensor]
 """Named scalars of one step. `loss` is the one to minimise; the others are for the log."""
@@ -32,6 +33,29 @@ class Batch(NamedTuple):
     """
     lengths: Tensor
     """[B] int64: how many rows of each example are real."""
+
+
+class ClipBatch(NamedTuple):
+    """What a model of sound is trained on: clips of equal length."""
+
+    x: Tensor
+    """Codes [B, T] int64, 0..255."""
+    heard: Tensor
+    """What the encoder hears of them, codes [B, T] int64: the same, or varied."""
+    domain: Tensor
+    """[B] int64: which domain each belongs to."""
+
+
+class Turn(NamedTuple):
+    """One of the updates of a step, of a model that is trained in turns (`train.turns`)."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    """What it updates, and nothing else."""
+    loss: Callable[..., LossParts]
+    """(batch, step, generator) → terms, as `loss` of a model."""
+    share: Callable[[int], float]
+    """Of the recipe's learning rate, at a step."""
 
 
 @runtime_checkable

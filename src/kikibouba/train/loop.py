@@ -19,6 +19,7 @@ from kikibouba.train.memory import keep_freed_memory
 from kikibouba.train.parallel import join_processes, usable_device
 from kikibouba.train.run import Run
 from kikibouba.train.signals import StopSignals
+from kikibouba.train.turns import RunInTurns
 
 
 def fit(
@@ -38,7 +39,8 @@ def fit(
     """Train a model, in place, and keep the weights that do best on held-out data.
 
     Args:
-        model: an `nn.Module` with `loss(batch, step, generator) -> LossParts`.
+        model: an `nn.Module` with `loss(batch, step, generator) -> LossParts`; one with `turns` is trained in
+            turns, see `turns`.
         data: batches, see `TrainingData`.
         config: the recipe.
         out_dir: gets the checkpoint (see `checkpoint`), `log.jsonl`, `times.jsonl`, `loss.png` and `state/`.
@@ -63,7 +65,8 @@ def fit(
     preset = replace(preset, train=replace(config, num_steps=num_steps or config.num_steps))
     deadline = math.inf if max_minutes is None else time.monotonic() + 60 * max_minutes
     with join_processes(device) as processes:
-        run = Run(model, data, preset, Path(out_dir), seed, usable_device(device, processes), processes)
+        kind = RunInTurns if hasattr(model, "turns") else Run
+        run = kind(model, data, preset, Path(out_dir), seed, usable_device(device, processes), processes)
         run.begin(resume)
         if run.step < preset.train.num_steps or not (run.out / "metrics.json").is_file():
             with TrainLog(run.out, run.step, preset.train.num_steps, processes.first, tensorboard) as log:

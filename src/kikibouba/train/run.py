@@ -5,7 +5,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class Run:
         self.device, self.processes = device, processes
         self.params = [p for p in model.parameters() if p.requires_grad]
         betas = getattr(model, "adam_betas", (0.9, 0.999))
-        self.optimizer = TensorFlowAdam(self.params, lr=config.learning_rate, betas=betas)
+        self.optimizer: torch.optim.Adam = TensorFlowAdam(self.params, lr=config.learning_rate, betas=betas)
         self.generator = torch.Generator(device)
         self.average: MovingAverage | None = None
         self.step, self.saved_step, self.examples = 0, 0, 0
@@ -109,7 +109,7 @@ class Run:
         parts = self._loss(batch, self.step, TRAIN, self.step, self.processes.rank)
         parts["loss"].backward()
         wishes = {"interrupted": float(interrupted), "late": float(late)}
-        values = self.processes.average_gradients(self.params, len(batch[0]), _floats(parts) | wishes)
+        values = self.processes.average_gradients(self.params, len(batch[0]), floats(parts) | wishes)
         self._check(values["loss"], "loss")
         if config.clip_mode == "value":
             norm = clip_value(self.params, config.grad_clip)
@@ -147,7 +147,7 @@ class Run:
             count = 0
             for number, batch in enumerate(self.data.eval_batches()):
                 count += len(batch[0])
-                for name, value in _floats(self._loss(batch, SCHEDULES_END, EVAL, number)).items():
+                for name, value in floats(self._loss(batch, SCHEDULES_END, EVAL, number)).items():
                     sums[name] = sums.get(name, 0.0) + value * len(batch[0])
             valid = {name: value / count for name, value in sums.items()}
             if valid:
@@ -167,13 +167,19 @@ class Run:
         log.say(f"kept the weights of step {self.best['step']} in {self.out}")
 
     def _loss(self, batch: Any, schedule_step: int, *stream: int) -> dict[str, Tensor]:
-        """The model's loss with noise drawn from the seed and a stream, whatever was drawn before."""
+        """The model's loss; see `loss_of`."""
+        return self.loss_of(self.model.loss, batch, schedule_step, *stream)
+
+    def loss_of(
+        self, loss: Callable[..., dict[str, Tensor]], batch: Any, schedule_step: int, *stream: int
+    ) -> dict[str, Tensor]:
+        """A loss with noise drawn from the seed and a stream, whatever was drawn before."""
         words = np.random.SeedSequence([self.seed, *stream]).generate_state(1, np.uint64)
         self.generator.manual_seed(int(words[0] >> np.uint64(1)))
         torch.manual_seed(int(words[0] >> np.uint64(1)))  # for layers that know the global generator only
         batch = type(batch)(*(t.to(self.device, non_blocking=True) for t in batch))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.model.loss(batch, schedule_step, self.generator)
+            return loss(batch, schedule_step, self.generator)
 
     def _check(self, loss: float, what: str) -> None:
         if math.isfinite(loss):
@@ -207,7 +213,7 @@ class Run:
         )
 
 
-def _floats(parts: Mapping[str, Tensor]) -> dict[str, float]:
+def floats(parts: Mapping[str, Tensor]) -> dict[str, float]:
     """Scalars off the device in one go."""
     values = torch.stack([part.detach().float().reshape(()) for part in parts.values()]).tolist()
     return dict(zip(parts, values, strict=True))
