@@ -1,17 +1,26 @@
 """Held-out figures of a trained model or translator by name: what `kikibouba evaluate` calls."""
 
+import contextlib
+import dataclasses
+import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import permutations
 from pathlib import Path
 
 from kikibouba import hub
-from kikibouba.bridges.posteriors import encode_dataset
+from kikibouba.bridges.attributes import resolve
+from kikibouba.bridges.posteriors import Posteriors, choice
+from kikibouba.config import read_json
+from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.reconstruction import evaluate_model
 from kikibouba.evaluate.translation import evaluate_translation
+from kikibouba.evaluate.translation_baselines import fit_baselines
+from kikibouba.evaluate.translation_table import figures_of, figures_of_reality, prepare_domain
 from kikibouba.generate import Model
-from kikibouba.training import open_for
+from kikibouba.training import labelled_posteriors, open_for
 from kikibouba.translator import Translator
 
 
@@ -49,24 +58,116 @@ def evaluate(
 def _evaluate_translator(
     translator: Translator, folders: Sequence[str | Path], split: str, limit: int | None, seed: int
 ) -> dict[str, float]:
-    if len(folders) != len(translator.bases):
-        wanted = ", ".join(translator.kinds)
-        raise KikiboubaError(f"{translator.name} needs a dataset for each of its bases ({wanted})")
     datasets = _by_kind(translator, folders)
     with tempfile.TemporaryDirectory() as cache:
         held_out, training = (
-            {
-                domain: encode_dataset(domain, model.module, datasets[domain], name, Path(cache), limit)
-                for domain, model in translator.bases.items()
-            }
-            for name in (split, "train")
+            _posteriors(translator, datasets, name, Path(cache), limit) for name in (split, "train")
         )
         bases = {domain: Base(m.module, m.representation) for domain, m in translator.bases.items()}
-        return evaluate_translation(translator.bridge, bases, held_out, training, seed=seed)
+        figures = evaluate_translation(translator.bridge, bases, held_out, training, seed=seed)
+    return figures
+
+
+def _posteriors(
+    translator: Translator, datasets: dict[str, Dataset], split: str, cache: Path, limit: int | None
+) -> dict[str, Posteriors]:
+    """Domain → posteriors of a split of its dataset, with attributes and stored categories."""
+    return {
+        name: labelled_posteriors(name, model, datasets[name], split, cache, limit)
+        for name, model in translator.bases.items()
+    }
+
+
+Table = dict[str, dict[str, float]]
+"""Method → metric → value."""
+
+
+def compare_translators(
+    name_or_dir: str | Path,
+    data: Sequence[str | Path],
+    split: str = "test",
+    *,
+    limit: int | None = 1_000,
+    training_limit: int = 10_000,
+    seed: int = 0,
+    cache: str | Path | None = None,
+    device: str = "cpu",
+) -> dict[str, Table]:
+    """A translator beside the baselines of `evaluate.translation_baselines`, for every direction.
+
+    Args:
+        name_or_dir: translator.
+        data: a dataset for each of its bases, in any order.
+        split: of what is translated.
+        limit: items translated and decoded, at most, in each direction; None = all.
+        training_limit: training items of each base that baselines and classifiers learn from.
+        seed: of the baselines.
+        cache: folder where posteriors and classifiers are kept for the next time.
+
+    Returns: "sketch>mel_2bar" → method → metric (`evaluate.translation_table`) → value. "ours" is the
+        translator, "reality" what real items of the target reach when encoded and decoded.
+
+    Raises:
+        KikiboubaError: not a translator; as `evaluate`; nothing is known to correspond between the kinds.
+    """
+    translator = hub.load_translator(name_or_dir, device)
+    datasets = _by_kind(translator, data)
+    config = translator.preset.model
+    if not config.attributes:
+        rows = resolve((("spikiness",), ("density",)), translator.kinds)
+        config = dataclasses.replace(config, attributes=rows)
+    with _folder(cache) as kept:
+        training = _posteriors(translator, datasets, "train", kept, training_limit)
+        held_out = _posteriors(translator, datasets, split, kept, limit)
+        domains = {}
+        for k, (name, model) in enumerate(translator.bases.items()):
+            known, unknown = datasets[name].split("train"), datasets[name].split(split)
+            examples = (
+                [known[i] for i in choice(len(known), training_limit)],
+                [unknown[i] for i in choice(len(unknown), limit)],
+            )
+            key = f"{datasets[name].meta['fingerprint'][:16]}-{training_limit}-{config.attributes}"
+            weights = kept / f"judge-{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+            base = Base(model.module, model.representation)
+            domains[name] = prepare_domain(k, config, base, training[name], held_out[name], examples, weights)
+        baselines = fit_baselines(list(training.values()), config.attributes, seed)
+    methods = {"ours": translator.bridge, **baselines}
+    times = {"ours": _training_seconds(name_or_dir)}
+    times |= {name: baseline.seconds for name, baseline in baselines.items()}
+    tables: dict[str, Table] = {}
+    for i, j in permutations(range(len(domains)), 2):
+        source, target = (domains[config.domains[k]] for k in (i, j))
+        pairs = [(row[i], row[j]) for row in config.attributes]
+        table = {
+            name: {**figures_of(method, source, target, pairs, limit), "seconds": times[name]}
+            for name, method in methods.items()
+        }
+        table["reality"] = figures_of_reality(target, limit)
+        tables[f"{config.domains[i]}>{config.domains[j]}"] = table
+    return tables
+
+
+def _training_seconds(name_or_dir: str | Path) -> float:
+    """What a run noted in its metrics.json, or a bundled model in `training`."""
+    metrics = read_json(hub.locate(name_or_dir) / "metrics.json")
+    return float(metrics.get("training", metrics).get("seconds", float("nan")))
+
+
+@contextlib.contextmanager
+def _folder(cache: str | Path | None) -> Iterator[Path]:
+    """A folder that stays, or a temporary one."""
+    if cache is not None:
+        yield Path(cache)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
 
 
 def _by_kind(translator: Translator, folders: Sequence[str | Path]) -> dict:
     """Domain → its dataset: the first one left that its base can read."""
+    if len(folders) != len(translator.bases):
+        wanted = ", ".join(translator.kinds)
+        raise KikiboubaError(f"{translator.name} needs a dataset for each of its bases ({wanted})")
     left, chosen = list(folders), {}
     for domain, model in translator.bases.items():
         refusals = []

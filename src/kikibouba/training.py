@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from kikibouba import hub
+from kikibouba.bridges.arrivals import Arrivals, Scale
 from kikibouba.bridges.attributes import resolve
 from kikibouba.bridges.fitted_prior import FittedPrior
 from kikibouba.bridges.latent_translation.model import LatentTranslation
@@ -207,7 +208,15 @@ def _bridge_and_batches(
         ]
 
     train, valid = posteriors("train", TRAIN_POSTERIORS), posteriors("valid", VALID_POSTERIORS)
-    return assemble(preset.model, train, valid, preset.train.batch_size, seed)
+    bridge, batches = assemble(preset.model, train, valid, preset.train.batch_size, seed)
+    config = bridge.config
+    if config.attributes and config.decode_every and config.transfer_weight:
+        scales = [
+            Scale(model.module, model.representation, [row[k] for row in config.attributes], batches.bins[k])
+            for k, model in enumerate(models)
+        ]
+        bridge.arrivals = Arrivals(scales, len(config.classes))
+    return bridge, batches
 
 
 def labelled_posteriors(

@@ -10,7 +10,13 @@ from torch import Tensor, nn
 from kikibouba.bridges.posteriors import Posteriors
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.decoding import Base
-from kikibouba.evaluate.translation import cycle_consistency, evaluate_translation, locality, realism
+from kikibouba.evaluate.translation import (
+    cycle_consistency,
+    distance_correlation,
+    evaluate_translation,
+    locality,
+    realism,
+)
 
 
 class Fake(nn.Module):
@@ -64,6 +70,12 @@ def test_locality_is_one_for_a_rotation_and_chance_for_noise() -> None:
     assert locality(NOISE, A, B) == pytest.approx(10 / 399, abs=0.01)
 
 
+def test_distances_correlate_fully_for_a_rotation_and_not_at_all_for_noise() -> None:
+    turned = Fake(lambda z, target: torch.cat([3 * z[:, :5].flip(1), z[:, 5:]], 1))
+    assert distance_correlation(turned, A, B) > 0.97
+    assert abs(distance_correlation(NOISE, A, B)) < 0.05
+
+
 class FirstColumn:
     """A base that decodes z to itself, and measures its first column."""
 
@@ -95,6 +107,7 @@ def test_all_figures_of_both_directions() -> None:
         "realism",
         "realism of means",
         "locality",
+        "distances",
     }
     blind = evaluate_translation(IDENTITY, {}, {"a": A, "b": B})
     assert not any("spearman" in name for name in blind)

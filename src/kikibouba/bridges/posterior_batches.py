@@ -46,6 +46,8 @@ class PosteriorBatches:
         self.batch_size, self.seed, self.num_eval_batches = batch_size, seed, num_eval_batches
         self.always = len(config.attributes) if config.labelled == 1 else 0
         """Labels that every row keeps; those behind them are told in half of the rows only."""
+        self.bins: list[list[QuantileBins]] = []
+        """Of every domain the classes of every attribute."""
         self.train_labels, self.valid_labels = [], []
         for k, (fit, held_out) in enumerate(zip(train, valid, strict=True)):
             names = [correspondence[k] for correspondence in config.attributes]
@@ -54,6 +56,7 @@ class PosteriorBatches:
                 QuantileBins(fit.attribute(name)[known], config.num_bins, f"{name} of {fit.domain}")
                 for name in names
             ]
+            self.bins.append(bins)
             labels = _labels(fit, names, bins, config, k, seed)
             labels[~known, self.always :] = -1
             self.train_labels.append(labels)
@@ -204,7 +207,7 @@ def _known(posteriors: Posteriors, config: ModelConfig, k: int, seed: int) -> np
     """Which training items keep their labels: random ones, with a category if there are any. [N] bool"""
     could = np.ones(len(posteriors), bool)
     if config.categories:
-        could = _categories(posteriors, config, k) >= 0
+        could = category_classes(posteriors, config, k) >= 0
     if config.labelled == 1:
         return np.ones(len(posteriors), bool)
     wanted = config.labelled * could.sum() if config.labelled < 1 else config.labelled
@@ -217,7 +220,7 @@ def _known(posteriors: Posteriors, config: ModelConfig, k: int, seed: int) -> np
     return np.isin(np.arange(len(posteriors)), chosen)
 
 
-def _categories(posteriors: Posteriors, config: ModelConfig, k: int) -> np.ndarray:
+def category_classes(posteriors: Posteriors, config: ModelConfig, k: int) -> np.ndarray:
     """Class of every item by its category, -1 for none of those named. [N] int64"""
     classes = np.full(len(posteriors), -1)
     if posteriors.categories is not None:
@@ -238,7 +241,7 @@ def _labels(
     rng = np.random.default_rng([seed, 2])
     columns = [b.label(posteriors.attribute(name), rng) for name, b in zip(names, bins, strict=True)]
     if config.categories:
-        columns.append(_categories(posteriors, config, k))
+        columns.append(category_classes(posteriors, config, k))
     return np.stack(columns, axis=1) if columns else np.zeros((len(posteriors), 0), dtype=np.int64)
 
 

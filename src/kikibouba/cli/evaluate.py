@@ -4,16 +4,19 @@ Models of music: accuracy when they hear only themselves, taking what is likelie
 temperature 1 (free-running), and when they hear the truth up to each step (teacher-forced), part by part;
 reconstruction and KL; how well attributes survive. Grooves: hits, velocities and timing. Drawings: R and
 KL. Translators, in both directions: cycle consistency, realism, locality, and rank correlation of the
-attributes that should correspond. Several models get a column each.
+attributes that should correspond. Several models get a column each. With --baselines a translator is
+set beside simpler methods, one table for each direction (docs/latent_translation.md says what they are).
 
 Example:
   kikibouba evaluate mel_2bar --data datasets/mine --split test --json figures.json
   kikibouba evaluate trained/flat trained/hierarchical --data datasets/drums
   kikibouba evaluate sketch-mel_2bar --data datasets/sketches datasets/mine
+  kikibouba evaluate sketch-mel_2bar --data datasets/sketches datasets/mine --baselines --limit 500
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from math import isnan, nan
 from pathlib import Path
 
 from kikibouba.cli.common import add_device, add_seed
@@ -37,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=int, default=2000, metavar="N", help="examples measured (default 2000; 0: all)"
     )
+    parser.add_argument("--baselines", action="store_true", help="set a translator beside simpler methods")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="with --baselines: keep what is computed once for the next time",
+    )
     add_seed(parser)
     add_device(parser)
 
@@ -46,9 +56,17 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from kikibouba.data.files import write_text
+    from kikibouba.errors import KikiboubaError
     from kikibouba.evaluation import evaluate
 
     limit = args.limit or None
+    if args.baselines:
+        if len(args.models) > 1:
+            raise KikiboubaError("--baselines compares one translator at a time")
+        _compare(args, limit)
+        return
+    if args.cache is not None:
+        raise KikiboubaError("--cache goes with --baselines")
     columns = {
         model: evaluate(model, args.data, args.split, limit=limit, seed=args.seed, device=args.device)
         for model in args.models
@@ -59,6 +77,51 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         found = columns if len(columns) > 1 else next(iter(columns.values()))
         print(write_text(args.json, json.dumps(found, indent=2) + "\n"))
+
+
+def _compare(args: argparse.Namespace, limit: int | None) -> None:
+    """Methods × metrics for every direction, and what share of the metrics' weight each method wins."""
+    import json
+
+    from kikibouba.data.files import write_text
+    from kikibouba.evaluate.translation_table import WEIGHTS, best_or_tied
+    from kikibouba.evaluation import compare_translators
+
+    tables = compare_translators(
+        args.models[0],
+        args.data,
+        args.split,
+        limit=limit,
+        seed=args.seed,
+        cache=args.cache,
+        device=args.device,
+    )
+    for direction, table in tables.items():
+        shares = best_or_tied({name: figures for name, figures in table.items() if name != "reality"})
+        columns = {
+            name: {**figures, "best or tied": shares.get(name, float("nan"))}
+            for name, figures in table.items()
+        }
+        print(f"{direction}, {args.split} of {', '.join(map(str, args.data))}")
+        for line in _across(columns, {**WEIGHTS, "best or tied": ""}):
+            print(f"  {line}")
+    if args.json:
+        print(write_text(args.json, json.dumps(tables, indent=2) + "\n"))
+
+
+def _across(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, object]) -> list[str]:
+    """A row a method, a column a metric; below, what each metric weighs."""
+    width = max(len("weight"), *map(len, rows))
+    widths = [max(8, len(name)) for name in columns]
+
+    def line(name: str, cells: Iterable[str]) -> str:
+        return f"{name:<{width}}" + "".join(f"  {cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+
+    body = [
+        line(name, ("-" if isnan(value := found.get(metric, nan)) else f"{value:.3g}" for metric in columns))
+        for name, found in rows.items()
+    ]
+    return [line("", columns), *body, line("weight", map(str, columns.values()))]
 
 
 def _table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:

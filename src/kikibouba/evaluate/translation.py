@@ -7,9 +7,11 @@ encoder determines), so that dimensions the base ignores count nothing.
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kikibouba.bridges.latent_translation.model import LatentTranslation
@@ -26,11 +28,21 @@ FEWEST = 11
 """Points that these measures are defined for: each has ten neighbours."""
 
 
+class Bridge(Protocol):
+    """Whatever translates latents: a trained bridge, or a baseline."""
+
+    def translate(self, z: Tensor, source: str, target: str) -> Tensor:
+        """Latents of `source` [n, Z] → latents of `target` [n, Z']."""
+        ...
+
+
 @torch.no_grad()
-def translated(bridge: LatentTranslation, z: np.ndarray, source: str, target: str) -> np.ndarray:
+def translated(bridge: Bridge, z: np.ndarray, source: str, target: str) -> np.ndarray:
     """Latents of `source` [n, Z] → latents of `target` [n, Z'], deterministically."""
-    device = next(bridge.parameters()).device
-    return bridge.eval().translate(torch.tensor(z).to(device), source, target).cpu().numpy()
+    rows = torch.tensor(z)
+    if isinstance(bridge, nn.Module):
+        rows = rows.to(next(bridge.eval().parameters()).device)
+    return bridge.translate(rows, source, target).cpu().numpy()
 
 
 def informative_units(z: np.ndarray, posteriors: Posteriors) -> np.ndarray:
@@ -39,7 +51,7 @@ def informative_units(z: np.ndarray, posteriors: Posteriors) -> np.ndarray:
     return (z - mean) / std * np.sqrt(informativeness)
 
 
-def cycle_consistency(bridge: LatentTranslation, source: Posteriors, target: str) -> float:
+def cycle_consistency(bridge: Bridge, source: Posteriors, target: str) -> float:
     """Mean cosine between posterior means and what is left of them after translating there and back."""
     mu = source.mu
     back = translated(bridge, translated(bridge, mu, source.domain, target), target, source.domain)
@@ -70,7 +82,7 @@ def likeness(z: np.ndarray, real: Posteriors, seed: int = 0, means: bool = False
 
 
 def realism(
-    bridge: LatentTranslation, source: Posteriors, target: Posteriors, seed: int = 0, means: bool = False
+    bridge: Bridge, source: Posteriors, target: Posteriors, seed: int = 0, means: bool = False
 ) -> float:
     """`likeness` of translated latents to real ones of the target.
 
@@ -88,9 +100,7 @@ def _some(posteriors: Posteriors, seed: int, means: bool = False) -> np.ndarray:
     return posteriors.mu[chosen] if means else posteriors.sample(chosen, rng)
 
 
-def locality(
-    bridge: LatentTranslation, source: Posteriors, target: Posteriors, neighbours: int = 10
-) -> float:
+def locality(bridge: Bridge, source: Posteriors, target: Posteriors, neighbours: int = 10) -> float:
     """Share of the nearest neighbours of an item, among 1,000, that are still so when translated.
 
     Chance is neighbours / (items - 1).
@@ -103,6 +113,14 @@ def locality(
     return float(np.mean(kept)) / neighbours
 
 
+def distance_correlation(bridge: Bridge, source: Posteriors, target: Posteriors) -> float:
+    """Rank correlation, over all pairs of at most 1,000 items, of their distance before and after."""
+    mu = _some(source, seed=0, means=True)
+    there = translated(bridge, mu, source.domain, target.domain)
+    before, after = informative_units(mu, source), informative_units(there, target)
+    return spearman(*(torch.pdist(torch.from_numpy(points)).numpy() for points in (before, after)))
+
+
 def _nearest(points: np.ndarray, count: int) -> np.ndarray:
     """Indices of the nearest others of every point [n, D] → [n, count]."""
     cloud = torch.from_numpy(points)
@@ -111,7 +129,7 @@ def _nearest(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def attribute_transfer(
-    bridge: LatentTranslation,
+    bridge: Bridge,
     source: Posteriors,
     target: str,
     base: Base,
@@ -172,6 +190,7 @@ def evaluate_translation(
         found = {
             "cycle": cycle_consistency(bridge, source, target.domain),
             "locality": locality(bridge, source, target),
+            "distances": distance_correlation(bridge, source, target),
             "realism": realism(bridge, source, target, seed),
             "realism of means": realism(bridge, source, target, seed, means=True),
         }

@@ -61,7 +61,11 @@ class ModelConfig:
     realism_weight: float = 3.0
     """Sliced Wasserstein distance of translated latents to the target domain's own."""
     transfer_weight: float = 0.2
-    """Cross-entropy of the source's labels as critics, trained on natives only, read them off arrivals."""
+    """Cross-entropy of the source's labels as critics, which learn nothing from the source, read them off
+    arrivals."""
+    decode_every: int = 16
+    """Steps after which some latents are decoded, and the critics learn what becomes of them; 0 = never: the
+    critics learn the labels of natives, whatever the base makes of these."""
 
     @property
     def classes(self) -> tuple[int, ...]:

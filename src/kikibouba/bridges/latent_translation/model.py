@@ -17,12 +17,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from kikibouba.bridges.arrivals import Arrivals
 from kikibouba.bridges.latent_translation.config import ModelConfig
 from kikibouba.bridges.latent_translation.domain import Domain
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.models.base import LossParts, Normal
 from kikibouba.nn.gated_affine import GatedMLP
 from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstein
+
+DECODED = 96
+"""Translations and natives each that are decoded at a time, for every direction."""
 
 
 class TranslationBatch(NamedTuple):
@@ -59,6 +63,8 @@ class LatentTranslation(nn.Module):
         self.critics = nn.ModuleList(
             GatedMLP(size, heads, config.width, layers=2) for size in config.z_sizes if heads
         )
+        self.arrivals: Arrivals | None = None
+        """Lets critics learn from what is decoded; whoever has the bases at hand sets it for training."""
 
     def index(self, domain: str) -> int:
         """Position of a domain. Raises KikiboubaError naming the nearest."""
@@ -114,7 +120,7 @@ class LatentTranslation(nn.Module):
             parts["swd"] = self._alignment(shared, batch.labels, pairs, generator)
         if self.classifier.heads:
             parts["ce"] = self._classification(shared, batch.labels, generator)
-        parts |= self._journeys(x, means, batch.labels, pairs, generator)
+        parts |= self._journeys(x, means, batch.labels, pairs, generator, step)
         weights = {
             "rec": 1.0,
             "kl": c.kl_weight,
@@ -201,6 +207,7 @@ class LatentTranslation(nn.Module):
         labels: Tensor,
         pairs: Iterable[tuple[int, int]],
         generator: torch.Generator | None,
+        step: int,
     ) -> dict[str, Tensor]:
         """Terms on every domain translated to its partner, and back, through the means of z'.
 
@@ -226,11 +233,47 @@ class LatentTranslation(nn.Module):
             if self.critics:
                 critic = cast(GatedMLP, self.critics[target])
                 frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
-                terms["critic"].append(_cross_entropy(critic(natives[target]), labels[:, target]))
+                if self.training and self.arrivals is not None:
+                    self._decode_some(self.arrivals, there, natives[target], target, step)
+                terms["critic"].append(
+                    self._ignorance(critic, natives[target], labels[:, target], target, generator)
+                )
                 terms["transfer"].append(
                     _cross_entropy(functional_call(critic, frozen, there), labels[:, source])
                 )
         return {name: _mean(values) for name, values in terms.items() if values}
+
+    def _decode_some(
+        self, arrivals: Arrivals, there: Tensor, natives: Tensor, target: int, step: int
+    ) -> None:
+        """Every so many steps, see what becomes of standardised translations and natives [B, z_size]."""
+        every = self.config.decode_every
+        if every and (step % every < len(self.domains) - 1 or arrivals.z[target] is None):
+            middle = len(there) // 2  # half of them began as means, half as samples
+            chosen = slice(middle - DECODED // 2, middle + DECODED // 2)
+            mixed = torch.cat([there[chosen].detach(), natives[chosen]])
+            arrivals.add(target, self.domain(target).restore(mixed), seed=step)
+
+    def _ignorance(
+        self,
+        critic: GatedMLP,
+        natives: Tensor,
+        labels: Tensor,
+        target: int,
+        generator: torch.Generator | None,
+    ) -> Tensor:
+        """Cross-entropy that a critic has still to lose: of labels of natives or, where decoding tells the
+        attributes, of what was decoded.
+        """
+        arrivals = self.arrivals
+        if not self.training or arrivals is None or arrivals.z[target] is None:
+            return _cross_entropy(critic(natives), labels)
+        measured = len(self.config.attributes)
+        hidden = labels.clone()
+        hidden[:, :measured] = -1
+        z, decoded = arrivals.draw(target, len(natives), generator)
+        told = _cross_entropy(critic(self.domain(target).standardise(z)), decoded)
+        return told + _cross_entropy(critic(natives), hidden) if len(self.config.categories) else told
 
 
 def _cross_entropy(logits: Sequence[Tensor], labels: Tensor) -> Tensor:
