@@ -42,6 +42,9 @@ REPRESENTATIONS = {
     "multitrack": "kikibouba.data.multitrack:MultitrackRepresentation",
     "sketch": "kikibouba.data.sketch:SketchRepresentation",
     "audio": "kikibouba.data.audio:AudioRepresentation",
+    "pairs": "kikibouba.data.pairs:PairsRepresentation",
+    "restyle": "kikibouba.data.pairs_restyle:RestyleRepresentation",
+    "dynamics": "kikibouba.data.dynamics_roll:DynamicsRepresentation",
 }
 """Representation kind → its dataclass."""
 

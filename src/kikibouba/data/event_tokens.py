@@ -166,11 +166,13 @@ class EventVocabulary:
         return notes.rows(new)
 
     def transposed(self, tokens: np.ndarray, semitones: int) -> np.ndarray:
-        """All pitches moved. The caller sees to it that they stay within 0 … 127 (see `pitch_range`)."""
+        """All pitches moved; the caller sees to it that they stay within 0 … 127 (see `pitch_range`)."""
+        tokens = np.asarray(tokens, np.int64)
         return np.where(self.kind[tokens] == Kind.PITCH, tokens + semitones, tokens)
 
     def pitch_range(self, tokens: np.ndarray) -> tuple[int, int]:
         """Lowest and highest pitch; (0, 127) without notes."""
+        tokens = np.asarray(tokens, np.int64)
         pitches = tokens[self.kind[tokens] == Kind.PITCH] - self.first[Kind.PITCH]
         return (int(pitches.min()), int(pitches.max())) if len(pitches) else (0, PITCHES - 1)
 
