@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from kikibouba import hub
@@ -12,8 +11,7 @@ from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.errors import KikiboubaError
 from kikibouba.generate import Model
 from kikibouba.inputs import kind_of
-from kikibouba.personal_songs import read_songs
-from kikibouba.personalizing import personalize, relations
+from kikibouba.personalizing import make_personal
 from kikibouba.web.studio import decoded_by, samples_of
 from kikibouba.web.workers import Tell
 
@@ -46,15 +44,14 @@ class Workshop:
         base_model = self.bases[name]
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            read = read_songs(list(songs), base_model.representation, fewest=1, seed=seed)
-            model = personalize(base_model, read, augment=True, seed=seed, progress=progress)
-        self.models[job] = model
+            made = make_personal(base_model, list(songs), augment=True, seed=seed, progress=progress)
+        self.models[job] = made.model
         return {
-            "kind": model.kind,
+            "kind": made.model.kind,
             "base": name,
-            "z_size": model.z_size,
-            "examples": len(read.examples),
-            "sliders": _sliders(model, read.examples),
+            "z_size": made.model.z_size,
+            "examples": len(made.songs.examples),
+            "sliders": made.sliders,
             "warnings": [str(warning.message) for warning in caught],
         }
 
@@ -76,10 +73,3 @@ class Workshop:
         if job not in self.models:
             raise KikiboubaError("this personal model is no longer kept; make it again")
         return self.models[job]
-
-
-def _sliders(model: Model, examples: Sequence[np.ndarray]) -> list[dict[str, float]]:
-    """For each latent its rank correlation with each attribute, over what was learnt from."""
-    measured = model.representation.attributes(examples)
-    found = relations(model.encode(examples).mu, measured)
-    return [dict(zip(measured, row, strict=True)) for row in np.round(found, 3).tolist()]

@@ -103,7 +103,7 @@ export class DrawMode {
     $("undo").disabled = $("clear").disabled = !lines.length;
     $("redo").disabled = !undone.length;
     $("hint").hidden = lines.length > 0;
-    $("hint").innerHTML = "<strong>Draw something.</strong><br>Lift the pen to hear it.";
+    $("hint").innerHTML = "<strong>Draw something.</strong> <span>Lift the pen to hear it.</span>";
   }
 
   #key(event) {

@@ -4,7 +4,7 @@ import { get, post } from "./api.js";
 import { color, fit, fromColumns, ink, sharpen } from "./ink.js";
 import { plain } from "./save.js";
 
-const EACH = 60; // samples of each kind
+const EACH = 44; // samples of each kind
 const MARGIN = 34; // pixels
 const REACH = 60; // pixels within which a click finds something
 const [SMALL, LARGE] = [34, 46]; // pixels of a picture
@@ -51,6 +51,7 @@ export class MapMode {
     const { points } = answer;
     const [xs, ys] = [points.map((p) => p.x), points.map((p) => p.y)];
     this.points = points.map((point) => ({ ...point, left: rank(xs, point.x), top: 1 - rank(ys, point.y) }));
+    spread(this.points);
     for (const point of this.points) if (point.drawing) point.lines = fit(fromColumns(point.drawing), 1000, 0.02);
     this.studio.tell(`${points.length} drawings and tunes on the map`);
   }
@@ -147,6 +148,24 @@ export class MapMode {
 
 /** The share of values below one: the map is spread evenly, however the values lie. */
 const rank = (values, value) => values.filter((other) => other < value).length / Math.max(1, values.length - 1);
+
+/** Push apart what lies on one another, a little at a time. */
+function spread(points, apart = 0.075, rounds = 40) {
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, a] of points.entries()) {
+      for (const b of points.slice(i + 1)) {
+        const [dx, dy] = [b.left - a.left || 1e-4, b.top - a.top];
+        const distance = Math.hypot(dx, dy);
+        if (distance >= apart) continue;
+        const push = (apart - distance) / distance / 4;
+        for (const [point, sign] of [[a, -1], [b, 1]]) {
+          point.left = Math.min(1, Math.max(0, point.left + sign * push * dx));
+          point.top = Math.min(1, Math.max(0, point.top + sign * push * dy));
+        }
+      }
+    }
+  }
+}
 
 function ring(context, x, y, radius, stroke) {
   context.beginPath();

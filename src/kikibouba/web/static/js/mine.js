@@ -162,7 +162,7 @@ export class MineMode {
 }
 
 function words(related, k) {
-  const [name, strength] = Object.entries(related).reduce((best, one) => (Math.abs(one[1]) > Math.abs(best[1]) ? one : best), ["", 0]);
+  const [name, strength] = Object.entries(related).filter(([name]) => name in WORDS).reduce((best, one) => (Math.abs(one[1]) > Math.abs(best[1]) ? one : best), ["", 0]);
   const pair = WORDS[name] ?? [`less z${k + 1}`, `more z${k + 1}`];
   return strength < 0 ? [...pair].reverse() : pair;
 }

@@ -99,9 +99,9 @@ export class PlayMode {
     $("redo").disabled = !this.future.length;
     $("clear").disabled = !this.notes.length;
     $("hint").hidden = this.notes.length > 0;
-    $("hint").innerHTML = "<strong>Play something.</strong><br>Here is what it looks like.";
+    $("hint").innerHTML = "<strong>Play something.</strong> <span>Here is what it looks like.</span>";
     $("roll-hint").hidden = this.notes.length > 0;
-    $("roll-hint").innerHTML = "Click notes in, press the keys A S D F …<br>or drop a MIDI file.";
+    $("roll-hint").innerHTML = "<span>Click notes in, press the keys A S D F …, or drop a file of music.</span>";
   }
 
   #tune() {
