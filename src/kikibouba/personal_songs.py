@@ -65,7 +65,7 @@ def read_songs(
     if not names:
         raise KikiboubaError(f"none of the {len(sources)} songs can be read")
     if skipped:
-        warnings.warn(f"learnt from {len(names)} songs, skipped {len(skipped)}", stacklevel=3)
+        warnings.warn(f"songs learnt from: {len(names)}, skipped: {len(skipped)}", stacklevel=3)
     if len(examples) < fewest:
         raise KikiboubaError(_too_few(len(examples), fewest, representation))
     chosen = np.sort(np.random.default_rng([seed, 3]).permutation(len(examples))[:MOST])

@@ -59,7 +59,9 @@ PRESETS = {
             name="personal",
             family="midime",
             representation=None,
-            model=ModelConfig(encoder_layers=(256, 64), decoder_layers=(64, 256), max_beta=0.05),
+            model=ModelConfig(
+                encoder_layers=(256, 64), decoder_layers=(64, 256), max_beta=0.02, truncated=0.5
+            ),
             train=dataclasses.replace(_ONE_SONG, num_steps=300, learning_rate=2e-3),
             description="personalise any model: small, learns a song's windows in a second",
         ),
