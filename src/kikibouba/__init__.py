@@ -15,6 +15,7 @@ _WHERE = {
     "load": "kikibouba.hub",
     "translate": "kikibouba.translator",
     "attribute_vectors": "kikibouba.attributes",
+    "constrain": "kikibouba.constraining",
     "personalize": "kikibouba.personalizing",
     "Tune": "kikibouba.data.artifacts",
     "Drawing": "kikibouba.data.artifacts",

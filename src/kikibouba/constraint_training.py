@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from kikibouba import hub
-from kikibouba.bridges.latent_constraints.batches import Labels, assemble
+from kikibouba.bridges.fitted_prior import FittedPrior
+from kikibouba.bridges.latent_constraints.batches import assemble
+from kikibouba.bridges.latent_constraints.classes import Labels, classes_of
+from kikibouba.bridges.latent_constraints.config import ModelConfig
+from kikibouba.bridges.latent_constraints.model import Judge
 from kikibouba.bridges.lc_music_vae.batches import LCBatches
 from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset, weights_hash
 from kikibouba.config import Preset
@@ -73,7 +78,10 @@ def train_constraints(
         )
         names = getattr(model.representation, "LABELS", {})
         module, batches = assemble(preset.model, train, valid, names, preset.train.batch_size, seed)
+        module.judge = judge_for(model, module.config)
         preset = dataclasses.replace(preset, model=module.config)
+        Path(out).mkdir(parents=True, exist_ok=True)
+        FittedPrior.fit(train[0].mu, train[0].sigma).save(Path(out))  # new ones start there
     return fit(
         module,
         batches,
@@ -107,6 +115,18 @@ def _posteriors(
     for name, table in tables.items():
         labels[name] = labels_of(dataset, split, table)[chosen]
     return found, labels
+
+
+def judge_for(model: Model, config: ModelConfig) -> Judge:
+    """What decodes and measures latent vectors."""
+
+    def judge(z: Tensor) -> Tensor:
+        arrays = model.decode_arrays(z.cpu().numpy())
+        measured = model.representation.attributes(arrays)
+        found = classes_of(config, measured, measured_labels(model, arrays))
+        return torch.from_numpy(found).to(z.device)
+
+    return judge
 
 
 def measured_labels(model: Model, examples: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -16,7 +16,14 @@ from kikibouba.data.melody import MelodyRepresentation
 
 Z, B = 5, 6
 CLASSES = (("low", "mid", "high"), ("no", "yes"))
-ORIGINAL = {"optional_closeness": False, "free_attributes": False, "attribute_weight": 0.0, "leak": 0.0}
+ORIGINAL = {
+    "optional_closeness": False,
+    "free_attributes": False,
+    "distance_weight": 0.1,
+    "attribute_weight": 0.0,
+    "judged": 0,
+    "leak": 0.0,
+}
 
 
 class Numbers(NamedTuple):

@@ -23,6 +23,7 @@ VERBS = {
     "interpolate": "morph one file into another in equal steps",
     "personalize": "make a model your own: it learns a song, or a few, in seconds",
     "attribute": "find what makes it denser, higher, ...: a direction in a model's latent space",
+    "constrain": "ask for a kind of thing: denser, higher, in C; new, or a file changed",
     "encode": "write the latent vectors of a file",
     "decode": "turn latent vectors into files",
     "prepare": "turn a folder of MIDI files or drawings into a dataset",

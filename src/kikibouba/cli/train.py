@@ -9,18 +9,22 @@ each base a dataset of its kind, in the same order. Categories that correspond a
 of drawings are stored in their dataset, those of music come from a CSV file (--labels) with a line
 "file,label" at the top and then one for each file, or for each pattern such as "fiddle/*".
 
-A bridge over one model (presets personal, midime, ae-cat-mel_2bar_big) needs that model with --bases.
+A bridge over one model (presets personal, midime, ae-cat-mel_2bar_big, constraints, lc-cat-mel_2bar_big)
+needs that model with --bases. Constraints learn what is measured, and the columns of a CSV file, --labels
+FILE.csv, with a line such as "file,mood,genre" at the top.
 
 Example:
   kikibouba train mel_2bar --data datasets/mine -o trained/mine --max-minutes 30
   kikibouba train translation_attributes --bases sketch mel_2bar --data my_sketches my_tunes -o trained/both
   kikibouba train translation_categories --bases sketch mel_2bar --data my_sketches my_tunes \
     --labels mel_2bar=genres.csv --match sheep=folk,bat=techno -o trained/by_name
+  kikibouba train constraints --bases mel_2bar --data datasets/mine --labels moods.csv -o trained/moods
   kikibouba train ae-cat-mel_2bar_big --bases mel_2bar --data datasets/mine -o trained/small
 """
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=(),
         metavar="BASE=FILE.csv",
-        help="for a translator: categories of a base's examples, by source file",
+        help="for a translator: categories of a base's examples, by source file; for constraints FILE.csv",
     )
     parser.add_argument(
         "--match",
@@ -125,13 +129,22 @@ def run(args: argparse.Namespace) -> None:
 
 def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
     """A bridge over one base."""
+    from kikibouba.constraint_training import train_constraints
     from kikibouba.personalizing import train_over_base
 
-    if len(args.bases or ()) != 1 or len(args.data) != 1 or args.start_from or args.labels or args.match:
+    is_midime = preset.family == "midime"
+    if len(args.bases or ()) != 1 or len(args.data) != 1 or args.start_from or args.match:
         raise KikiboubaError(
             f"{preset.name} is a bridge over one model: give that with --bases, and one dataset with --data"
         )
-    train_over_base(
+    if len(args.labels) > (not is_midime):
+        allowed = "no --labels" if is_midime else "one file of --labels"
+        raise KikiboubaError(f"{preset.name} takes {allowed}")
+    train = train_over_base
+    if not is_midime:
+        labels = args.labels[0].rpartition("=")[2] if args.labels else None
+        train = partial(train_constraints, labels=labels)
+    train(
         preset,
         args.bases[0],
         args.data[0],

@@ -8,14 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from kikibouba.bridges.latent_constraints.classes import Classes, levels, named, varies
+from kikibouba.bridges.latent_constraints.classes import Classes, Labels, classes_of, levels, named, varies
 from kikibouba.bridges.latent_constraints.config import ModelConfig
 from kikibouba.bridges.latent_constraints.model import ConstraintBatch, LatentConstraints
 from kikibouba.bridges.posteriors import Posteriors
 from kikibouba.errors import KikiboubaError, did_you_mean
-
-Labels = Mapping[str, np.ndarray]
-"""Name → a label for each item, [n] of str, "" for none."""
 
 
 class ConstraintBatches:
@@ -102,22 +99,8 @@ def assemble(
         torch.manual_seed(seed)
         module = LatentConstraints(config)
     module.sigma.copy_(torch.from_numpy(posteriors.sigma.mean(axis=0)))
-    batches = ConstraintBatches(
-        (posteriors, classes_of(classes, posteriors, labels)),
-        (valid[0], classes_of(classes, *valid)),
-        batch_size,
-        seed,
-    )
-    return module, batches
-
-
-def classes_of(classes: Mapping[str, Classes], posteriors: Posteriors, labels: Labels) -> np.ndarray:
-    """The classes [n, A] int64 of all items, -1 unknown."""
-    columns = [
-        found.of(posteriors.attributes[name] if found.thresholds else labels[name])
-        for name, found in classes.items()
-    ]
-    return np.stack(columns, axis=1)
+    parts = [(part, classes_of(config, part.attributes, named)) for part, named in (train, valid)]
+    return module, ConstraintBatches(parts[0], parts[1], batch_size, seed)
 
 
 def _all_that_vary(posteriors: Posteriors, labels: Labels) -> list[str]:

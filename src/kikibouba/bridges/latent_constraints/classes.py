@@ -16,6 +16,10 @@ FEWEST = 10
 """Examples of a class that something can be learnt from, barely."""
 
 
+Labels = Mapping[str, np.ndarray]
+"""Name → a label for each item, [n] of str, "" for none."""
+
+
 class Classes(NamedTuple):
     """One attribute as classes."""
 
@@ -74,6 +78,22 @@ def named(name: str, values: np.ndarray, known: Sequence[str] = ()) -> Classes:
             f"them apart; there are: {there}"
         )
     return Classes(tuple(sorted(enough, key=[*known, *enough].index)), ())
+
+
+def classes_of(config: ModelConfig, measured: Mapping[str, np.ndarray], labels: Labels) -> np.ndarray:
+    """The classes [n, A] int64 of n items, -1 unknown.
+
+    Args:
+        config: with attributes, classes and thresholds.
+        measured, labels: attributes and labels of the items by name; more than needed, or fewer.
+    """
+    columns = []
+    for name, *classes in zip(config.attributes, config.classes, config.thresholds, strict=True):
+        found = Classes(*classes)
+        values = (measured if found.thresholds else labels).get(name)
+        columns.append(None if values is None else found.of(values))
+    (n,) = {len(values) for values in (*measured.values(), *labels.values())}
+    return np.stack([np.full(n, -1) if column is None else column for column in columns], axis=1)
 
 
 def asked(config: ModelConfig, wishes: Mapping[str, str | float]) -> np.ndarray:

@@ -38,7 +38,7 @@ class ModelConfig:
     """Of the gradient penalty, lambda."""
     actor_every: int = 2
     """The actor learns at every so-manieth step of the critic."""
-    distance_weight: float = 0.1
+    distance_weight: float = 0.03
     """w: what it costs the actor to move z, in units of the posteriors' mean sigma."""
     optional_closeness: bool = True
     """The actor is told whether to stay close, and of half of what it sees the distance costs nothing. False:
@@ -46,8 +46,13 @@ class ModelConfig:
     free_attributes: bool = True
     """Attributes are hidden at random from critic and actor, so that any may be left free. False: all are
     always told, as in the original."""
-    attribute_weight: float = 1.0
+    attribute_weight: float = 3.0
     """Of the attribute critic's cross-entropy in the actor's loss (ours; 0 in the original)."""
+    judged: int = 64
+    """So many of the actor's fakes are decoded and measured, and the attribute critic learns what they really
+    have; 0 = it only knows posterior samples, as in the original, and the actor may learn to deceive it."""
+    judge_every: int = 2
+    """At every so-manieth step."""
 
     @property
     def label_size(self) -> int:
@@ -102,9 +107,11 @@ PRESETS = {
                 width=2048,
                 leak=0.0,
                 actor_every=10,
+                distance_weight=0.1,
                 optional_closeness=False,
                 free_attributes=False,
                 attribute_weight=0.0,
+                judged=0,
             ),
             train=_ORIGINAL,
             description="the same with the sizes, weights and recipe of the original",

@@ -8,6 +8,7 @@
     critic      mean CE(D, r) + penalty_weight · mean (√(|∂D/∂ẑ|² + 1e-10) - 1)²,  ẑ = a + α ⊙ (b - a)
     actor       - mean ln max(σ(D(z*, y)), 1e-15) + mean w · ln(1 + (z* - z)²) / σ̄²
                 + attribute_weight · CE(D_attr(z*), y)                                            (ours)
+    attributes  CE(D_attr(z), y) on posterior samples, and on fakes with what they decode to      (ours)
 
 a is real, b fake, α uniform for each number; σ̄ is the posteriors' mean sigma. The base is frozen and never
 seen here: a model that was learnt once is asked for what nobody had in mind when it was trained.
@@ -21,6 +22,7 @@ was meant; a wrong label that happens to be right does not count; where the acto
 samples, the critic sees the result too. What else is ours has a setting.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -65,6 +67,10 @@ class Draws(NamedTuple):
     """[B, Z]: uniform in 0 … 1"""
 
 
+Judge = Callable[[Tensor], Tensor]
+"""z [B, Z] → the labels [B, A] of what the base decodes it to, -1 where nobody can tell."""
+
+
 class LatentConstraints(nn.Module):
     """The networks; a `bridges.over_base.OneBaseBridge` whose z' is the base's z."""
 
@@ -80,6 +86,7 @@ class LatentConstraints(nn.Module):
         self.attribute_critic = AttributeCritic(config.z_size, config.label_size, *sizes)
         self.actor = Actor(config.z_size, config.label_size + config.optional_closeness, *sizes)
         self.register_buffer("sigma", torch.ones(config.z_size))
+        self.judge: Judge | None = None
 
     def encode(self, q: Normal) -> Normal:
         """The base's posterior, as it is."""
@@ -126,7 +133,8 @@ class LatentConstraints(nn.Module):
         """The critics' losses and, at every `actor_every`-th step, the actor's; held out, a distance."""
         draws = self.draw(batch, generator)
         if self.training:
-            return self.loss_from_draws(batch, draws, acts=(step + 1) % self.config.actor_every == 0)
+            acts, judges = ((step + 1) % n == 0 for n in (self.config.actor_every, self.config.judge_every))
+            return self.loss_from_draws(batch, draws, acts, judges and self.config.judged > 0)
         return {"loss": self._distance_to_real(batch, draws, generator)}
 
     def draw(self, batch: ConstraintBatch, generator: torch.Generator | None = None) -> Draws:
@@ -147,23 +155,29 @@ class LatentConstraints(nn.Module):
             alpha=torch.rand(z.shape, generator=generator, device=z.device),
         )
 
-    def loss_from_draws(self, batch: ConstraintBatch, draws: Draws, acts: bool) -> LossParts:
+    def loss_from_draws(
+        self, batch: ConstraintBatch, draws: Draws, acts: bool, judges: bool = False
+    ) -> LossParts:
         """`loss` with everything drawn.
 
         Args:
             acts: whether the actor learns too.
+            judges: whether fakes are judged, if there is a `judge`.
         """
         z, y = batch.z, self.one_hot(draws.told)
         with torch.no_grad():
             acted = self._act(draws.start, y, draws.close)
         fake = torch.where(draws.bare[:, None], draws.prior, acted)
-        read = self.attribute_critic(z)
         parts = {
             "critic": self._critic_loss(z, fake, y, draws),
             "penalty": self._penalty(torch.lerp(z, fake, draws.alpha), y),
-            "attributes": cross_entropy(read, self.one_hot(batch.labels), self.columns(batch.labels)),
+            "attributes": self._reading(z, batch.labels),
         }
         weights = {"critic": 1.0, "penalty": self.config.penalty_weight, "attributes": 1.0}
+        if judges and self.judge is not None:
+            shown = fake[: self.config.judged]
+            parts["judged"] = self._reading(shown, self.judge(shown))
+            weights["judged"] = 1.0
         if acts:
             parts |= self._actor_losses(draws, y)
             weights |= {"actor": 1.0, "distance": 1.0, "asked": self.config.attribute_weight}
@@ -185,6 +199,10 @@ class LatentConstraints(nn.Module):
         mixed = mixed.detach().requires_grad_()
         (slope,) = torch.autograd.grad(self.critic(mixed, y).sum(), mixed, create_graph=True)
         return ((slope.square().sum(dim=1) + 1e-10).sqrt() - 1).square().mean()
+
+    def _reading(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of labels [B, A] that the attribute critic reads off z."""
+        return cross_entropy(self.attribute_critic(z), self.one_hot(labels), self.columns(labels))
 
     def _actor_losses(self, draws: Draws, y: Tensor) -> LossParts:
         """What the actor's z* costs before critics that are held still."""
