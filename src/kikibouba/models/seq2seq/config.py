@@ -1,8 +1,12 @@
 """Configuration and presets of sequence-to-sequence translation. No torch here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from kikibouba.config import Preset, TrainConfig
+from kikibouba.data.dynamics_roll import DynamicsRepresentation
+from kikibouba.data.pairs import PairsRepresentation
+from kikibouba.data.pairs_restyle import RestyleRepresentation
 from kikibouba.errors import KikiboubaError
 
 
@@ -50,3 +54,76 @@ class ModelConfig:
     def own_share(self, step: int) -> float:
         """Share of own draws at a training step."""
         return self.own_symbols * min(1.0, step / self.own_symbols_steps)
+
+
+TRAIN = TrainConfig(
+    batch_size=64,
+    num_steps=30_000,
+    learning_rate=2e-3,
+    decay_rate=0.9998,
+    min_learning_rate=1e-5,
+    log_every=20,
+    eval_every=500,
+    save_every=500,
+)
+
+_PAIRS = Preset(
+    name="pairs",
+    family="seq2seq",
+    representation=PairsRepresentation(transpose_range=(-5, 6)),
+    model=ModelConfig(own_symbols=0.1),
+    train=TRAIN,
+    description="Luong's sequence-to-sequence translation for pairs of your own: four bars, named in a table",
+)
+_ARRANGE = replace(
+    _PAIRS,
+    name="arrange",
+    representation=replace(_PAIRS.representation, to="piano-arrangement"),
+    model=ModelConfig(units=512, embedding_size=192, own_symbols=0.1),
+    description="a tune becomes a piano arrangement: tracks MELODY and PIANO of POP909, four bars",
+)
+
+PRESETS = {
+    preset.name: preset
+    for preset in [
+        _PAIRS,
+        _ARRANGE,
+        replace(
+            _ARRANGE,
+            name="arrange_small",
+            model=ModelConfig(units=256, embedding_size=96, own_symbols=0.1),
+            train=replace(TRAIN, num_steps=6_000, decay_rate=0.9993),
+            description="`arrange` in half the width, small enough to bundle",
+        ),
+        replace(
+            _PAIRS,
+            name="harmonize",
+            representation=replace(
+                _PAIRS.representation,
+                source_tracks=("Soprano",),
+                target_tracks=("Alto", "Tenor", "Bass"),
+                to="chorale",
+            ),
+            train=replace(TRAIN, num_steps=10_000),
+            description="a tune becomes a chorale: the lower voices to a soprano, after Bach",
+        ),
+        Preset(
+            name="restyle",
+            family="seq2seq",
+            representation=RestyleRepresentation(),
+            model=ModelConfig(),
+            train=TRAIN,
+            description="a tune in another style, learnt from unpaired tunes of each by repairing sketches",
+        ),
+        Preset(
+            name="tonenet_dynamics",
+            family="seq2seq",
+            representation=DynamicsRepresentation(),
+            model=ModelConfig(embedding_size=16, units=128, dropout=0.3),
+            train=replace(TRAIN, batch_size=32, num_steps=5_000, eval_every=250, save_every=250),
+            description="velocities for a piano score that has none, as ToneNet has it",
+        ),
+    ]
+}
+
+ALIASES: dict[str, str] = {"tonenet": "tonenet_dynamics"}

@@ -23,10 +23,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kikibouba.data.dynamics_roll import DynamicsRepresentation
 from kikibouba.data.event_grammar import Grammar
 from kikibouba.data.event_tokens import PAD
 from kikibouba.models.base import Batch, LossParts
 from kikibouba.models.seq2seq.config import ModelConfig
+from kikibouba.models.seq2seq.dynamics import DynamicsModel
 from kikibouba.models.seq2seq.grammar import GrammarMask
 from kikibouba.nn.lstm import LSTMLayer, lstm_layers, lstm_sequence
 from kikibouba.nn.luong_attention import LuongAttention, Memory
@@ -245,6 +247,8 @@ def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def build(config: ModelConfig, representation: Any) -> nn.Module:
-    """The network of a preset."""
+    """The network of a preset: for sentences of events, or for the velocities of a roll."""
+    if isinstance(representation, DynamicsRepresentation):
+        return DynamicsModel(config, representation.steps_per_bar, max(len(representation.styles), 1))
     grammar = representation.vocabulary.grammar(representation.bars)
     return Seq2Seq(config, representation.vocabulary.size, grammar)
