@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kikibouba.data.files import write_text
+from kikibouba.data.store import Dataset
 from kikibouba.hub import load_model
 from kikibouba.personal_report import compare
 from kikibouba.personalizing import make_personal
