@@ -8,13 +8,14 @@ Everything is checked before the network is built: its shapes are known without 
 
 import warnings
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from kikibouba.config import Preset, with_overrides
+from kikibouba.config import FAMILIES, Preset, with_overrides
 from kikibouba.errors import KikiboubaError
 from kikibouba.generate import Model
 from kikibouba.interop.formats import plain_name, read_original
@@ -83,6 +84,7 @@ def import_checkpoint(
 
 def _check(preset: Preset, tensors: Mapping[str, Tensor], path: str) -> None:
     """Raise unless the weights are finite and those of the preset's network."""
+    import_module(FAMILIES[preset.family] + ".model")  # first, so that no constant of it lands on "meta"
     with torch.device("meta"):
         wanted = build_module(preset).state_dict()
     if missing := sorted(set(wanted) - set(tensors)):

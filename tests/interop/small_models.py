@@ -27,6 +27,7 @@ MUSIC = {
     ),
     "melody_hierarchical": (MelodyRepresentation(bars=4), ModelConfig(**SIZES, **HIERARCHY)),
     "drums": (DrumsRepresentation(), ModelConfig(**SIZES)),
+    "drums_hierarchical": (DrumsRepresentation(bars=4), ModelConfig(**SIZES, **HIERARCHY)),
     "drums_nade": (
         DrumsRepresentation(pitch_classes="reduced_2018", roll_output=True),
         ModelConfig(**SIZES, decoder="nade", nade_num_hidden=11),

@@ -4,6 +4,7 @@ Values within 1e-5 of the original's, greedy decoding identical. What an encoder
 tensor: its drum converters write "nothing is hit" one step early, which no example of ours does.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from kikibouba.models.music_vae.model import MusicVAE
 from kikibouba.models.music_vae.stack import NO_NOISE
 
 TOLERANCE = 1e-5
+PITCHES = ("C", "Db", "D", "Eb", "E", "F", "Gb", "G", "Ab", "A", "Bb", "B")
 
 
 def golden(shared: Path) -> Path:
@@ -96,10 +98,39 @@ def check_logits(model: MusicVAE, z: Tensor, decoded: Tensor, arrays, name: str)
     np.testing.assert_allclose(ours, theirs, atol=TOLERANCE, err_msg=name)
 
 
+def test_notes(shared):
+    """What the library turns into notes, by way of our own converters; grooves with velocities and timing."""
+    told = json.loads((golden(shared) / "golden_tiny" / "meta.json").read_text())
+    for folder in sorted((golden(shared) / "tiny_checkpoints").iterdir()):
+        model, wanted = kb.load(folder), told[folder.name]
+        z = np.load(golden(shared) / "golden_tiny" / f"{folder.name}.npz")["z"]
+        controls = None
+        if wanted["controls"]:
+            chords, key = wanted["controls"].get("chordProgression", ()), wanted["controls"].get("key")
+            controls = model.controls_from_text(" ".join(chords), "" if key is None else PITCHES[key])
+        for tune, decoded in zip(model.decode(z, controls=controls), wanted["decoded"], strict=True):
+            ours, theirs = tune.notes.notes, decoded["notes"]
+            if model.kind == "groove":
+                found = np.column_stack([ours[name] for name in ("start", "pitch", "velocity")])
+                theirs = [[note["startTime"], note["pitch"], note["velocity"]] for note in theirs]
+                np.testing.assert_allclose(in_order(found), in_order(theirs), atol=1e-5, err_msg=folder.name)
+                continue
+            steps = 2 * model.representation.steps_per_quarter  # a second
+            found = np.column_stack([ours["start"] * steps, ours["end"] * steps, ours["pitch"]])
+            theirs = [[note["s"], note["e"], note["pitch"]] for note in theirs]
+            assert np.array_equal(in_order(found.round()), in_order(theirs)), folder.name
+
+
+def in_order(notes) -> np.ndarray:
+    notes = np.reshape(notes, (-1, 3))
+    return notes[np.lexsort(notes.T)]
+
+
 def test_mel_2bar_small(shared):
     """The real weights, in every precision that is there: latent means, tokens, logits."""
     folders = sorted((golden(shared) / "checkpoints").glob("mel_2bar_small*"))
     assert folders
+    notes = json.loads((golden(shared) / "golden_note_sequences.json").read_text())
     for folder in folders:
         arrays = np.load(golden(shared) / f"golden_{folder.name}.npz")
         original = read_magenta_js(folder)
@@ -109,6 +140,10 @@ def test_mel_2bar_small(shared):
         model = kb.load(folder)
         z = arrays["z"]
         assert np.array_equal(np.stack(model.decode_arrays(z)), arrays["greedy/tokens"])
+        for tune, decoded in zip(model.decode(z), notes[folder.name]["decode_greedy"], strict=True):
+            ours = tune.notes.notes
+            found = np.column_stack([ours["pitch"], ours["start"] * 8, ours["end"] * 8])
+            assert np.array_equal(in_order(found), in_order(decoded["notes"]))
         names = [key for key in arrays if key.startswith("encode/tokens/")]
         mu = model.encode([arrays[key].astype(np.uint8) for key in names]).mu
         np.testing.assert_allclose(mu, arrays["encode/mu"], atol=TOLERANCE)

@@ -4,6 +4,8 @@ The values agree far within the step of 0.0003 in which the format stores weight
 """
 
 import json
+import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -50,6 +52,48 @@ def test_published_decoders(shared):
                 module, torch.zeros(1, 0), arrays[f"{drawing}/inputs"], info["scale_factor"] / PIXELS
             )
             np.testing.assert_allclose(raw, arrays[f"{drawing}/raw"], atol=1e-4, err_msg=name)
+
+
+def test_published_decoders_draw_what_the_library_drew(shared):
+    """Its drawings again, from the random numbers that it used: every pen state, every offset."""
+    for path in published(shared):
+        name = path.name.partition(".")[0]
+        arrays = np.load(shared / "golden" / "sketchrnn_js" / "magenta_sketch" / f"{name}.npz")
+        preset, module, *_ = import_checkpoint(path)
+        for temperature in (0.25, 0.65):
+            wanted = arrays[f"sample_T{temperature}/strokes"]
+            chance = iter(arrays[f"sample_T{temperature}/uniforms"].tolist())
+            drawn = drawn_by_chance(module, len(wanted), temperature, chance)
+            drawn[:, :2] *= preset.representation.scale_factor / PIXELS
+            assert np.array_equal(drawn[:, 2:], wanted[:, 2:]), name
+            np.testing.assert_allclose(drawn[:, :2], wanted[:, :2], atol=0.01, err_msg=name)
+
+
+def drawn_by_chance(module: SketchRNN, rows: int, temperature: float, chance: Iterator[float]) -> np.ndarray:
+    """[rows, 5] in the model's units, as the libraries draw: a number between 0 and 1 for the component, one
+    for the pen, and pairs of them by the polar method for the offset.
+    """
+    step, row, drawn = module.decoder.stepper(torch.zeros(1, 0)), torch.tensor([[0.0, 0, 1, 0, 0]]), []
+    h = c = torch.zeros(1, module.config.dec_rnn_size)
+    for _ in range(rows):
+        with torch.inference_mode():
+            h, c = step(row, h, c)
+            pen, mixture = split_output(module.output(h))
+        softer = 0.5 + 0.5 * temperature
+        k = int((mixture.log_pi[0] / softer).softmax(-1).cumsum(-1).ge(next(chance)).byte().argmax())
+        state = int((pen[0] / softer).softmax(-1).cumsum(-1).ge(next(chance)).byte().argmax())
+        radius = 0.0
+        while not 0 < radius < 1:
+            a, b = 2 * next(chance) - 1, 2 * next(chance) - 1
+            radius = a * a + b * b
+        z1, z2 = (x * math.sqrt(-2 * math.log(radius) / radius) for x in (a, b))
+        mu_x, mu_y, log_x, log_y, logit = (float(part[0, k]) for part in mixture[1:])
+        rho = math.tanh(logit)
+        dx = math.exp(log_x) * math.sqrt(temperature) * (math.sqrt(1 - rho * rho) * z1 + rho * z2) + mu_x
+        dy = math.exp(log_y) * math.sqrt(temperature) * z2 + mu_y
+        row = torch.tensor([[dx, dy, state == 0, state == 1, state == 2]]).float()
+        drawn.append(row[0].numpy())
+    return np.array(drawn)
 
 
 def test_published_decoders_draw(shared):

@@ -1,4 +1,4 @@
-"""Every MusicVAE checkpoint that Magenta wrote, imported by its folder alone: posteriors, greedy samples.
+"""Every checkpoint that Magenta wrote, imported by its folder alone: posteriors, greedy samples, drawings.
 
 (tests/parity goes further: losses, gradients, five training steps.)
 """
@@ -13,6 +13,7 @@ from kikibouba.importing import import_checkpoint
 from kikibouba.models.music_vae.columns import dense
 from kikibouba.models.music_vae.model import MusicVAE
 from kikibouba.models.music_vae.stack import NO_NOISE
+from kikibouba.nn.mixture_density import split_output
 
 
 def posterior(model: MusicVAE, rows: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +70,44 @@ def test_greedy_samples(shared):
         np.testing.assert_allclose(ours, theirs, atol=TOLERANCE, err_msg=folder.name)
         tested += 1
     assert tested >= 10
+
+
+def test_sketch_rnn(shared):
+    """Posterior, and the distribution of every row of four drawings, for each kind of cell."""
+    tested = 0
+    for folder in folders(shared):
+        arrays = np.load(folder / "golden.npz")
+        if "pen_logits" not in arrays:
+            continue
+        model = import_checkpoint(folder).module
+        order = np.argsort(-arrays["sequence_lengths"], kind="stable")  # packed: longest first
+        x = torch.from_numpy(arrays["input_data"][order])
+        z = torch.zeros(len(x), 0)
+        if model.z_size:
+            z = torch.from_numpy(arrays["batch_z"][order])
+            with torch.no_grad():
+                q = model.encode(x[:, 1:], torch.from_numpy(arrays["sequence_lengths"][order]).long())
+            np.testing.assert_allclose(q.mu, arrays["mu"][order], atol=TOLERANCE, err_msg=folder.name)
+            np.testing.assert_allclose(q.sigma, arrays["sigma"][order], atol=TOLERANCE, err_msg=folder.name)
+        rows = x[:, :-1].transpose(0, 1)
+        with torch.no_grad():
+            pen, mixture = split_output(model._outputs(z, rows, torch.full((len(x),), len(rows)), None))
+        ours = {
+            "pen_logits": pen,
+            "pi": mixture.log_pi.softmax(-1),
+            "mu1": mixture.mu_x,
+            "mu2": mixture.mu_y,
+            "sigma1": mixture.log_sigma_x.exp(),
+            "sigma2": mixture.log_sigma_y.exp(),
+            "corr": mixture.correlation_logit.tanh(),
+        }
+        for name, value in ours.items():
+            theirs = arrays[name].reshape(len(x), len(rows), -1)[order]
+            np.testing.assert_allclose(
+                value.transpose(0, 1), theirs, atol=TOLERANCE, rtol=TOLERANCE, err_msg=f"{folder.name} {name}"
+            )
+        tested += 1
+    assert tested >= 4
 
 
 def test_what_magenta_trained(shared):

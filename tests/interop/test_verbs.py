@@ -1,6 +1,9 @@
 """`kikibouba import` and `export`, and originals in place of models in other verbs."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -30,6 +33,16 @@ def test_an_original_in_place_of_a_model(folder):
     for source, out in (("mel", "b.mid"), ("sketch.gen.json", "b.svg")):
         assert main(["sample", str(folder / source), "-n", "1", "-o", str(folder / out)]) == 0
         assert (folder / out).stat().st_size > 0
+
+
+def test_an_original_is_the_first_that_a_process_loads(folder):
+    """Not as in all other tests here, before which something has loaded a model of ours."""
+    out = folder / "first.mid"
+    command = [sys.executable, "-m", "kikibouba", "sample", str(folder / "mel"), "-n", "1", "-o", str(out)]
+    path = os.pathsep.join(map(os.path.abspath, filter(None, sys.path)))
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-1000:]
+    assert out.stat().st_size > 0
 
 
 def test_import_says_what_is_wrong_in_one_line(folder, capsys):
