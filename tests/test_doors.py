@@ -29,6 +29,7 @@ LAYERS = (
         "training",
         "evaluation",
         "plot",
+        "contact_sheet",
         "attributes",
         "personalizing",
         "personal_report",

@@ -16,7 +16,7 @@ from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.reconstruction import evaluate_model
-from kikibouba.evaluate.translation import evaluate_translation
+from kikibouba.evaluate.translation import evaluate_translation, unseen_figures
 from kikibouba.evaluate.translation_baselines import fit_baselines
 from kikibouba.evaluate.translation_table import figures_of, figures_of_reality, prepare_domain
 from kikibouba.generate import Model
@@ -65,6 +65,8 @@ def _evaluate_translator(
         )
         bases = {domain: Base(m.module, m.representation) for domain, m in translator.bases.items()}
         figures = evaluate_translation(translator.bridge, bases, held_out, training, seed=seed)
+        if getattr(translator.preset.model, "held_out", ()):
+            figures |= unseen_figures(translator.bridge, bases, held_out)
     return figures
 
 

@@ -19,7 +19,7 @@ from kikibouba.data.artifacts import Artifact, Drawing, Tune
 from kikibouba.data.notes import DEFAULT_QPM
 from kikibouba.data.pieces import join
 from kikibouba.errors import KikiboubaError, did_you_mean
-from kikibouba.generate import Model, Posterior, check_seed
+from kikibouba.generate import Mode, Model, Posterior, check_seed, interpolate_latents
 from kikibouba.inputs import Source, kind_of, read_piece
 
 DRAWS = 8
@@ -85,8 +85,8 @@ class Translator:
             KikiboubaError: this translator does not know the kind; nothing usable in the source.
         """
         check_seed(seed)
-        here = self._domain(kind or kind_of(source), other_than=to)
-        there = self._other(here) if to is None else self._domain(to, other_than=here)
+        here = self.domain(kind or kind_of(source), other_than=to)
+        there = self._other(here) if to is None else self.domain(to, other_than=here)
         base, goal = self.bases[here], self.bases[there]
         if here == there:
             raise KikiboubaError(
@@ -102,6 +102,53 @@ class Translator:
             return results[0]
         fits = piece.places and goal.seconds == base.seconds
         return join(results, piece, None if fits else goal.seconds)
+
+    @torch.inference_mode()
+    def interpolate(
+        self,
+        a: Source,
+        b: Source,
+        n: int = 7,
+        mode: Mode = "slerp",
+        *,
+        to: str | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> dict[str, list[Artifact]]:
+        """One path through the shared space, seen in several domains at once: a row of drawings beside a row
+        of tunes.
+
+        Args:
+            a, b: where it begins and ends: the first example of each, of one kind or of two.
+            n, mode: see `generate.interpolate_latents`.
+            to: kind of another row, beside those of the kinds of a and b; may be left out where these are
+                two, or where only one other is possible.
+            temperature, seed: of decoding.
+
+        Returns: kind → n artifacts.
+
+        Raises:
+            KikiboubaError: an unknown kind; the bridge has no shared space.
+        """
+        check_seed(seed)
+        if not (hasattr(self.bridge, "encode") and hasattr(self.bridge, "decode")):
+            raise KikiboubaError(f"the bridge of {self.name} has no shared space to find a path in")
+        ends = [self.domain(kind_of(end)) for end in (a, b)]
+        means = []
+        for end, domain in zip((a, b), ends, strict=True):
+            mu = torch.from_numpy(self.bases[domain].encode(end).mu).to(self.device)
+            means.append(self.bridge.encode(mu, domain).mu[0].cpu().numpy())
+        path = torch.from_numpy(interpolate_latents(*means, n, mode)).to(self.device)
+        if to is not None:
+            ends.append(self.domain(to))
+        elif ends[0] == ends[1]:
+            ends.append(self._other(ends[0]))
+        return {
+            self.bases[domain].kind: self.bases[domain].decode(
+                self.bridge.decode(path, domain).cpu().numpy(), temperature, seed
+            )
+            for domain in dict.fromkeys(ends)
+        }
 
     def _draw(
         self, posterior: Posterior, here: str, there: str, temperature: float, key: list[int]
@@ -129,10 +176,14 @@ class Translator:
 
     def domain_of(self, kind: str) -> str:
         """The domain of a kind. Raises KikiboubaError if there is none."""
-        return self._domain(kind)
+        return self.domain(kind)
 
-    def _domain(self, word: str, other_than: str | None = None) -> str:
-        """The domain that a kind or a name means; of two of one kind, the one that is not `other_than`."""
+    def domain(self, word: str, other_than: str | None = None) -> str:
+        """The domain that a kind or a name means; of two of one kind, the one that is not `other_than`.
+
+        Raises:
+            KikiboubaError: there is none (says the nearest).
+        """
         if word in self.bases:
             return word
         matching = [domain for domain, base in self.bases.items() if base.kind == word]

@@ -13,6 +13,10 @@ import torch
 from torch import Tensor
 
 from kikibouba.bridges.attributes import QuantileBins
+from kikibouba.bridges.posteriors import Posteriors
+
+CALIBRATION = 1000
+"""Training items that are decoded to learn what a base makes of them."""
 
 MOST = 4096
 """Latents that are remembered for each domain."""
@@ -30,6 +34,32 @@ class Scale(NamedTuple):
     """The classes of each."""
 
 
+@torch.no_grad()
+def calibrated(
+    module: Any, representation: Any, posteriors: Posteriors, names: Sequence[str], num_bins: int
+) -> Scale:
+    """A scale whose classes are equally filled by what the base makes of its own training items.
+
+    What is decoded need not reach as far as what is real: a smoothing decoder draws no zigzag. To ask for a
+    class that it never makes would be in vain; so the most jagged eighth is that of decoded ones.
+    """
+    rows = np.random.default_rng(0).permutation(len(posteriors))[:CALIBRATION]
+    device = next(module.parameters()).device
+    measured = _measured(module, representation, torch.from_numpy(posteriors.mu[rows]).to(device))
+    bins = [QuantileBins(measured[name], num_bins, f"{name} of {posteriors.domain}") for name in names]
+    return Scale(module, representation, names, bins)
+
+
+def _measured(module: Any, representation: Any, z: Tensor) -> dict[str, np.ndarray]:
+    """Attributes [n] of latents [n, Z], decoded with the likeliest choice throughout."""
+    was_training = module.training
+    with torch.autocast(z.device.type, enabled=False):
+        x, lengths = module.eval().decode(z.float(), temperature=0.0)
+    module.train(was_training)
+    arrays = representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
+    return representation.attributes(arrays)
+
+
 class Arrivals:
     """Latents of every domain with the labels of what they decode to: the latest `MOST` of each."""
 
@@ -44,14 +74,12 @@ class Arrivals:
 
     @torch.no_grad()
     def add(self, k: int, z: Tensor, seed: int) -> None:
-        """Decode latents [n, Z] of domain k, likeliest first choice throughout, and remember their labels."""
+        """Decode latents [n, Z] of domain k and remember them with their labels.
+
+        `seed` settles the classes of values that lie on the border between some.
+        """
         scale, rng = self.scales[k], np.random.default_rng(seed)
-        was_training = scale.module.training
-        with torch.autocast(z.device.type, enabled=False):
-            x, lengths = scale.module.eval().decode(z.float(), temperature=0.0)
-        scale.module.train(was_training)
-        arrays = scale.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
-        measured = scale.representation.attributes(arrays)
+        measured = _measured(scale.module, scale.representation, z)
         labels = np.full((len(z), self.num_labels), -1)
         for column, (name, bins) in enumerate(zip(scale.names, scale.bins, strict=True)):
             labels[:, column] = bins.label(measured[name], rng)

@@ -46,8 +46,6 @@ class PosteriorBatches:
         self.batch_size, self.seed, self.num_eval_batches = batch_size, seed, num_eval_batches
         self.always = len(config.attributes) if config.labelled == 1 else 0
         """Labels that every row keeps; those behind them are told in half of the rows only."""
-        self.bins: list[list[QuantileBins]] = []
-        """Of every domain the classes of every attribute."""
         self.train_labels, self.valid_labels = [], []
         for k, (fit, held_out) in enumerate(zip(train, valid, strict=True)):
             names = [correspondence[k] for correspondence in config.attributes]
@@ -56,7 +54,6 @@ class PosteriorBatches:
                 QuantileBins(fit.attribute(name)[known], config.num_bins, f"{name} of {fit.domain}")
                 for name in names
             ]
-            self.bins.append(bins)
             labels = _labels(fit, names, bins, config, k, seed)
             labels[~known, self.always :] = -1
             self.train_labels.append(labels)

@@ -47,7 +47,7 @@ def add_also(parser: argparse.ArgumentParser) -> None:
     """--also"""
     parser.add_argument(
         "--also",
-        type=_suffixes,
+        type=suffixes,
         default=(),
         metavar="wav,png",
         help="write the same beside it in other forms: wav, png, json, mid, svg, npz",
@@ -135,7 +135,8 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _suffixes(text: str) -> tuple[str, ...]:
+def suffixes(text: str) -> tuple[str, ...]:
+    """`--also`: "wav, .PNG" → (".wav", ".png")."""
     return tuple(f".{part.strip().lstrip('.').lower()}" for part in text.split(",") if part.strip())
 
 

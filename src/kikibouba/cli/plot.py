@@ -6,6 +6,8 @@
   reconstructions  files above what a model makes of them
   interpolation    the steps from one file to another
   sliders          what each latent of a personal model does
+  translations     drawings, ordered from round to spiky, above the tunes they become; --also wav,mid writes
+                   the tunes one after the other
 
 Example:
   kikibouba plot files examples/sheep.svg sheep.mid -o both.png
@@ -14,12 +16,14 @@ Example:
   kikibouba plot reconstructions examples/sheep.svg examples/circle.svg -o rows.png
   kikibouba plot interpolation examples/circle.svg examples/zigzag.svg -n 7 -o morph.png
   kikibouba plot sliders mine -o sliders.png
+  kikibouba plot translations examples/*.svg --to melody -o sheet.png --also wav
 """
 
 import argparse
 from pathlib import Path
 
-from kikibouba.cli.common import add_device, add_seed, add_temperature
+from kikibouba.cli.common import add_device, add_seed, add_temperature, suffixes
+from kikibouba.config import REPRESENTATIONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,13 +55,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sliders = kinds.add_parser("sliders", help="what each latent of a personal model does")
     sliders.add_argument("model", metavar="MODEL", help="what `personalize` made, or any other model")
     add_temperature(sliders, 0.0)
+    pairs = kinds.add_parser("translations", help="drawings in order, above what they become")
+    pairs.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="drawings, or folders of them")
+    pairs.add_argument("--to", required=True, choices=tuple(REPRESENTATIONS), help="what they become")
+    pairs.add_argument("-n", type=int, default=16, help="how many, evenly spread (default 16)")
+    pairs.add_argument("--by", metavar="ATTRIBUTE", help="what they are ordered by (default angularity)")
+    pairs.add_argument(
+        "--with",
+        dest="translator",
+        metavar="TRANSLATOR",
+        help="bundled name or folder (default: found by kind)",
+    )
+    pairs.add_argument(
+        "--also", type=suffixes, default=(), metavar="wav,mid", help="all results in one file beside it"
+    )
+    add_temperature(pairs, 0.2)
     for one in (rows, morph):
         one.add_argument("--model", help="bundled name or folder (default: found by kind)")
         add_temperature(one, 0.0)
-    for one in (latent, rows, morph, sliders):
+    for one in (latent, rows, morph, sliders, pairs):
         add_seed(one)
         add_device(one)
-    for one in (files, curve, latent, rows, morph, sliders):
+    for one in (files, curve, latent, rows, morph, sliders, pairs):
         one.add_argument("-o", "--out", type=Path, required=True, help="the .png")
 
 
@@ -68,7 +87,32 @@ def run(args: argparse.Namespace) -> None:
 
     if args.out.suffix.lower() != ".png":
         raise KikiboubaError(f"cannot write {args.out}: a plot is a .png")
+    if args.what == "translations":
+        return _translations(args)
     print(write_bytes(args.out, _picture(args)))
+
+
+def _translations(args: argparse.Namespace) -> None:
+    """The picture, and what `--also` names."""
+    from kikibouba.cli.common import write
+    from kikibouba.contact_sheet import contact_sheet, sources_in
+    from kikibouba.data.files import write_bytes
+    from kikibouba.hub import find_translator, load_translator
+
+    translator = load_translator(args.translator or find_translator("sketch", args.to), args.device)
+    page = contact_sheet(
+        translator,
+        sources_in(args.inputs),
+        args.to,
+        n=args.n,
+        by=args.by,
+        seed=args.seed,
+        temperature=args.temperature,
+    )
+    if args.also:
+        first, *others = (args.out.with_suffix(suffix) for suffix in args.also)
+        write(page.together(), first, [path.suffix for path in others])
+    print(write_bytes(args.out, page.picture()))
 
 
 def _picture(args: argparse.Namespace) -> bytes:

@@ -103,6 +103,33 @@ def rows_picture(
     return _png(figure)
 
 
+def pairs_picture(
+    pairs: Sequence[tuple[Artifact, Artifact]], captions: Sequence[str], columns: int = 4
+) -> bytes:
+    """PNG of sources, each above what it became, in reading order.
+
+    Args:
+        pairs: at least one.
+        captions: one a pair, written above it.
+        columns: pairs side by side.
+    """
+    if not pairs:
+        raise KikiboubaError("a picture of pairs needs at least one")
+    lines = -(-len(pairs) // columns)
+    figure = _figure(2.9 * columns, 3.1 * lines)
+    grid = figure.subplots(2 * lines, columns, squeeze=False, height_ratios=[1.5, 1] * lines)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for number, (pair, caption) in enumerate(zip(pairs, captions, strict=True)):
+        line, column = divmod(number, columns)
+        for axes, artifact in zip(grid[2 * line : 2 * line + 2, column], pair, strict=True):
+            axes.set_axis_on()
+            _draw_small(axes, artifact)
+        grid[2 * line, column].set_title(caption, fontsize=8)
+    figure.tight_layout(h_pad=0.4)
+    return _png(figure)
+
+
 def png_tag(png: bytes) -> str:
     """An HTML image with the picture in it, for notebooks."""
     return f'<img src="data:image/png;base64,{base64.b64encode(png).decode()}">'

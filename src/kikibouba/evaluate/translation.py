@@ -150,6 +150,31 @@ def attribute_transfer(
     return {f"spearman {a}>{b}": spearman(source.attributes[a][chosen], found[b]) for a, b in pairs}
 
 
+def unseen_figures(
+    bridge: LatentTranslation,
+    bases: Mapping[str, Base],
+    posteriors: Mapping[str, Posteriors],
+    limit: int = ENOUGH,
+) -> dict[str, float]:
+    """Cycle consistency and attribute transfer of items of the categories that training never saw
+    (`ModelConfig.held_out`), for every domain with enough of them; {} if nothing was held out.
+    """
+    config = bridge.config
+    figures: dict[str, float] = {}
+    for i, j in permutations(range(len(config.domains)), 2):
+        source, target = (posteriors[config.domains[k]] for k in (i, j))
+        if source.categories is None or not (unseen := np.isin(source.categories, config.held_out)).any():
+            continue
+        items = source.take(np.flatnonzero(unseen))
+        if len(items) < FEWEST:
+            continue
+        pairs = [(row[i], row[j]) for row in config.attributes]
+        found = {"items": float(len(items)), "cycle": cycle_consistency(bridge, items, target.domain)}
+        found |= attribute_transfer(bridge, items, target.domain, bases[target.domain], pairs, limit)
+        figures |= {f"{source.domain}>{target.domain} unseen {name}": v for name, v in found.items()}
+    return figures
+
+
 def evaluate_translation(
     bridge: LatentTranslation,
     bases: Mapping[str, Base],

@@ -51,7 +51,7 @@ class ModelConfig:
     """Sliced Wasserstein distance between the domains in the shared space."""
     label_share: float = 1.0
     """Align positions jointly with labels: how much labels count in that distance; 0 = positions alone."""
-    num_projections: int = 256
+    num_projections: int = 128
     """Random directions per step."""
     classifier_weight: float = 0.05
     train_classifier: bool = True
@@ -60,7 +60,7 @@ class ModelConfig:
     """There and back again: z → z' → the other domain → z' → z."""
     realism_weight: float = 3.0
     """Sliced Wasserstein distance of translated latents to the target domain's own."""
-    transfer_weight: float = 0.2
+    transfer_weight: float = 0.3
     """Cross-entropy of the source's labels as critics, which learn nothing from the source, read them off
     arrivals."""
     decode_every: int = 16
@@ -74,14 +74,15 @@ class ModelConfig:
 
 
 _TRAIN = TrainConfig(
-    batch_size=384,
-    num_steps=1_200,
+    batch_size=256,
+    num_steps=800,
     learning_rate=1e-3,
-    decay_rate=0.9985,
+    decay_rate=0.9975,
+    precision="bf16",
     min_learning_rate=1e-4,
     ema_decay=0.99,
     log_every=100,
-    eval_every=300,
+    eval_every=200,
     augment=False,
 )
 
