@@ -13,6 +13,7 @@ import resource
 import shutil
 import sys
 import tarfile
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -33,6 +34,8 @@ from kikibouba.interop.string_table import blocks_of, index_block
 VARIANTS = 320
 GROWTH = 200 << 20
 """Bytes by which the process may grow; the checkpoints are far smaller."""
+SECONDS = 10
+"""For one of them, on a busy machine; a good one takes a hundredth."""
 FORMATS = ("tensorflow", "tar", "tgz", "magenta-js", "deeplearn-js", "gen-json", "vae-json", "full-json")
 NUMBERS = (
     b"0",
@@ -177,6 +180,7 @@ def main() -> None:
         target = copy / path.relative_to(source)
         victim = rng.choice(files_of(form, target))
         victim.write_bytes(damaged(victim.read_bytes(), rng, victim.name))
+        begin = time.monotonic()
         try:
             loaded = import_checkpoint(target).module.state_dict()
             counts["loaded"] += 1
@@ -185,6 +189,8 @@ def main() -> None:
             counts["refused"] += 1
         except BaseException:
             counts["wrong"].append(f"{number} {victim.name}: {traceback.format_exc()[-600:]}")
+        if (seconds := time.monotonic() - begin) > SECONDS:
+            counts["wrong"].append(f"{number} {victim.name}: took {seconds:.0f} s")
     print(json.dumps(counts))
 
 

@@ -120,6 +120,29 @@ def test_sketch_rnn_js(conditional, tmp_path):
     assert json.loads(again.read_text())[1:] == json.loads(path.read_text())[1:]
 
 
+def test_a_sketch_rnn_that_says_next_to_nothing(tmp_path):
+    """Without mode, scale and length: the number of arrays tells what it is."""
+    model = sketch_model(conditional=False)
+    (path,) = export(model, "sketch-rnn-js", tmp_path)
+    _, dims, weights = json.loads(path.read_text())
+    path.write_text(json.dumps([{}, dims, weights]))
+    imported = import_checkpoint(path)
+    assert imported.preset.representation.scale_factor == 1.0
+    assert "do not say how large" in imported.notes[0]
+    assert not import_checkpoint(path, overrides={"representation.scale_factor": "20"}).notes
+    with pytest.warns(UserWarning, match="do not say how large"):
+        assert kb.load(path).sample(1, seed=1)
+
+
+def test_of_a_sketch_rnn_nothing_may_be_missing(tmp_path):
+    model = sketch_model()
+    arrays = {name: tensor.numpy() for name, tensor in model.module.state_dict().items()}
+    prefix = write_tf_checkpoint(tmp_path / "vector", to_tf(arrays, model.preset.model), shards=4)
+    (tmp_path / "vector.data-00002-of-00004").unlink()
+    with pytest.raises(KikiboubaError, match=r"needs vector\.data-00002-of-00004"):
+        import_checkpoint(prefix)
+
+
 def test_sketch_rnn_tensorflow(tmp_path):
     model = sketch_model()
     arrays = {name: tensor.numpy() for name, tensor in model.module.state_dict().items()}
@@ -174,6 +197,36 @@ def test_without_decoder_nothing_helps(tmp_path):
     for allowed in (None, "decoder", "means"):
         with pytest.raises(KikiboubaError, match=r"1 of 18 .*z_to_initial_state/kernel \(needs decoder_z_to"):
             import_checkpoint(folder, allow_partial=allowed)
+
+
+@pytest.mark.parametrize("lost", ["encoder/cell_0/bidirectional_rnn/bw", "encoder/cell_0", "encoder/mu"])
+def test_an_encoder_of_which_nothing_says_that_it_is_incomplete(lost, tmp_path):
+    model, folder = deeplearn_folder(tmp_path, [lost])
+    with pytest.raises(KikiboubaError, match=r"encoder"):
+        import_checkpoint(folder)
+    imported = import_checkpoint(folder, allow_partial="decoder")
+    assert imported.notes == ("the encoder is incomplete, and left out",)
+    z = torch.from_numpy(some_z(model, 2))
+    assert torch.equal(imported.module.decode(z, 0.0)[0], model.module.decode(z, 0.0)[0])
+
+
+def test_of_a_tensorflow_checkpoint_the_shards_of_the_encoder_may_be_missing(tmp_path):
+    """Each variable in a shard of its own; those of the encoder are lost one by one, then another."""
+    model = music_model("melody")
+    variables = music_vae_to_tf(model.module.state_dict())
+    prefix = write_tf_checkpoint(tmp_path / "model.ckpt", variables, shards=len(variables))
+    shards = dict(zip(sorted(variables), sorted(tmp_path.glob("*.data-*")), strict=True))
+    for name in [name for name in shards if name.startswith("encoder/")]:
+        shards[name].unlink()
+        with pytest.raises(KikiboubaError, match=rf"{name} \(needs {shards[name].name}\).*allow-partial"):
+            import_checkpoint(prefix)
+        imported = import_checkpoint(prefix, allow_partial="decoder")
+        assert name in imported.notes[0]
+        z = torch.from_numpy(some_z(model, 2))
+        assert torch.equal(imported.module.decode(z, 0.0)[0], model.module.decode(z, 0.0)[0])
+    shards["decoder/output_projection/bias"].unlink()
+    with pytest.raises(KikiboubaError, match="nothing can be decoded"):
+        import_checkpoint(prefix, allow_partial="decoder")
 
 
 def test_of_missing_shards_the_variables_are_named(tmp_path):

@@ -1,5 +1,6 @@
 """An original MusicVAE → our configuration and weights."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,9 @@ def music_vae_from(
     """
     _check_family(original)
     state = music_vae_from_tf(_whole(original, allow_partial, notes))
+    if allow_partial == "decoder" and _half_an_encoder(state):
+        state = {key: weight for key, weight in state.items() if not key.startswith("encoder.")}
+        notes.append("the encoder is incomplete, and left out")
     _add_sigma(state, allow_partial, notes)
     structure = structure_of(state)
     if structure.encoder == "none" and structure.z_size and allow_partial != "decoder":
@@ -89,6 +93,15 @@ def _whole(original: Original, allow_partial: str | None, notes: list[str]) -> d
         raise KikiboubaError(f"{count}. --allow-partial decoder imports what can sample and decode")
     notes.append(count)
     return {key: value for key, value in variables.items() if not key.startswith("encoder/")}
+
+
+def _half_an_encoder(state: Mapping[str, Tensor]) -> bool:
+    """Whether there are weights of an encoder, but no LSTM, or one direction of it, or no mu."""
+    keys = {key for key in state if key.startswith("encoder.")}
+    forward = {key for key in keys if ".forward_layers." in key}
+    backward = {key.replace(".backward_", ".forward_") for key in keys if ".backward_layers." in key}
+    whole = any(key.endswith(".w_h") for key in keys) and {"encoder.mu.weight", "encoder.mu.bias"} <= keys
+    return bool(keys) and not (whole and forward == backward)
 
 
 def _lacks_sigma(original: Original) -> bool:
