@@ -23,7 +23,7 @@ LAYERS = (
     ("bridges",),
     ("evaluate",),
     ("inputs", "latents", "toml", "controls", "feeling", "loops"),
-    ("generate", "hub", "translator", "importing", "exporting"),
+    ("generate", "hub", "translator", "sequence_translator", "importing", "exporting"),
     ("personal_songs",),
     (
         "training",

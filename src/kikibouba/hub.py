@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kikibouba.data.representation import Representation
     from kikibouba.generate import Model
     from kikibouba.inputs import Source
+    from kikibouba.sequence_translator import SequenceTranslator
     from kikibouba.translator import Translator
 
 Precision = Literal["fp32", "fp16"]
@@ -42,6 +43,10 @@ PRESETS = BASES | {
     "multitrack": "hier-multiperf_vel_1bar_med",
 }
 """Kind → the preset whose examples `prepare` makes; of a kind that is not named here, the first there is."""
+
+
+SEQUENCES = "seq2seq"
+"""The family whose models are used as a `SequenceTranslator`."""
 
 
 def bundled() -> list[str]:
@@ -117,12 +122,31 @@ def find_translator(source: str, target: str) -> str:
     )
 
 
+def find_sequences(to: str) -> str:
+    """Name of the bundled sequence-to-sequence model that makes something: "piano-arrangement", …
+
+    Raises:
+        KikiboubaError: there is none; says what can be made, and how another one is named.
+    """
+    makes = {
+        preset.representation.to: name
+        for name in bundled()
+        if (preset := read_preset(name)).family == SEQUENCES
+    }
+    if to not in makes:
+        known = did_you_mean(to, [*BASES, *makes])
+        raise KikiboubaError(f"cannot translate to {to!r} without --with MODEL{known}")
+    return makes[to]
+
+
 def _kinds(translator: str) -> list[str]:
     folder = locate(translator)
     return [kind_of_model(domain, near=folder) for domain in read_preset(translator).model.domains]
 
 
-def load(name_or_dir: str | Path, device: str = "cpu", precision: Precision = "fp32") -> "Model | Translator":
+def load(
+    name_or_dir: str | Path, device: str = "cpu", precision: Precision = "fp32"
+) -> "Model | Translator | SequenceTranslator":
     """A model, or a translator with its bases, ready to use.
 
     Args:
@@ -141,13 +165,13 @@ def load(name_or_dir: str | Path, device: str = "cpu", precision: Precision = "f
         from kikibouba.generate import Model
         from kikibouba.nn.lstm import halve_weights
 
-        models = [found] if isinstance(found, Model) else found.bases.values()
+        models = [found] if isinstance(found, Model) else getattr(found, "bases", {}).values()
         if not sum(halve_weights(model.module) for model in models):
             raise KikiboubaError(f"{name_or_dir} has no weights for precision fp16, which is for MusicVAE")
     return found
 
 
-def _load(name_or_dir: str | Path, device: str) -> "Model | Translator":
+def _load(name_or_dir: str | Path, device: str) -> "Model | Translator | SequenceTranslator":
     """`load` in fp32."""
     from kikibouba.bridges.attribute_vectors import FILE_NAME
     from kikibouba.bridges.fitted_prior import load_prior
@@ -155,6 +179,7 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator":
     from kikibouba.generate import Model
     from kikibouba.importing import load_original
     from kikibouba.interop.formats import is_original
+    from kikibouba.sequence_translator import SequenceTranslator
     from kikibouba.train.checkpoint import load_checkpoint
     from kikibouba.train.parallel import Processes, usable_device
     from kikibouba.translator import Translator
@@ -164,6 +189,8 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator":
         return load_original(name_or_dir, device)
     folder = locate(name_or_dir)
     preset, module = load_checkpoint(folder, device)
+    if preset.family == SEQUENCES:
+        return SequenceTranslator(preset, module, folder.name, device)
     if is_over_base(preset):
         preset, module = _put_over_base(preset, module, folder, device)
     if preset.representation is not None:
@@ -214,6 +241,15 @@ def load_translator(name_or_dir: str | Path, device: str = "cpu") -> "Translator
     from kikibouba.translator import Translator
 
     if not isinstance(found := load(name_or_dir, device), Translator):
+        raise KikiboubaError(f"{name_or_dir} is a model; a translator is wanted here{_known('translator')}")
+    return found
+
+
+def load_any_translator(name_or_dir: str | Path, device: str = "cpu") -> "Translator | SequenceTranslator":
+    """`load`, where something is wanted that makes one thing of another."""
+    from kikibouba.generate import Model
+
+    if isinstance(found := load(name_or_dir, device), Model):
         raise KikiboubaError(f"{name_or_dir} is a model; a translator is wanted here{_known('translator')}")
     return found
 

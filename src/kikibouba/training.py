@@ -79,7 +79,7 @@ def train_model(
         resume=resume,
         tensorboard=tensorboard,
     )
-    if os.environ.get("RANK", "0") == "0":
+    if os.environ.get("RANK", "0") == "0" and module.z_size:
         fit_prior(out, batches.dataset)
     return metrics
 

@@ -21,6 +21,7 @@ from kikibouba.data.pieces import join
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Mode, Model, Posterior, check_seed, interpolate_latents
 from kikibouba.inputs import Source, kind_of, read_piece
+from kikibouba.sequence_translator import Choice, SequenceTranslator
 
 DRAWS = 8
 """How often `translate` tries for a result with something in it."""
@@ -134,11 +135,8 @@ class Translator:
         if not (hasattr(self.bridge, "encode") and hasattr(self.bridge, "decode")):
             raise KikiboubaError(f"the bridge of {self.name} has no shared space to find a path in")
         ends = [self.domain(kind_of(end)) for end in (a, b)]
-        means = []
-        for end, domain in zip((a, b), ends, strict=True):
-            mu = torch.from_numpy(self.bases[domain].encode(end).mu).to(self.device)
-            means.append(self.bridge.encode(mu, domain).mu[0].cpu().numpy())
-        path = torch.from_numpy(interpolate_latents(*means, n, mode)).to(self.device)
+        begin, end = (self._shared(source, domain) for source, domain in zip((a, b), ends, strict=True))
+        path = torch.from_numpy(interpolate_latents(begin, end, n, mode)).to(self.device)
         if to is not None:
             ends.append(self.domain(to))
         elif ends[0] == ends[1]:
@@ -149,6 +147,11 @@ class Translator:
             )
             for domain in dict.fromkeys(ends)
         }
+
+    def _shared(self, source: Source, domain: str) -> np.ndarray:
+        """Where the first example of a source lies in the shared space. [d]"""
+        mu = torch.from_numpy(self.bases[domain].encode(source).mu).to(self.device)
+        return self.bridge.encode(mu, domain).mu[0].cpu().numpy()
 
     def _draw(
         self, posterior: Posterior, here: str, there: str, temperature: float, key: list[int]
@@ -204,29 +207,43 @@ def translate(
     source: Source,
     to: str,
     *,
-    translator: "str | Path | Translator | None" = None,
+    translator: "str | Path | Translator | SequenceTranslator | None" = None,
     kind: str | None = None,
     seed: int = 0,
     temperature: float = TEMPERATURE,
     whole: bool = False,
     device: str = "cpu",
+    style: str | None = None,
+    beam: int = 1,
 ) -> Artifact:
-    """Translate with a translator found by kind or named: see `Translator.translate`.
+    """Translate with a translator found by kind or named: see `Translator.translate`, and for
+    sequence-to-sequence models `SequenceTranslator.translate`.
 
     Args:
         source: what to translate.
-        to: "melody", "drums", "sketch", or a domain of the translator.
+        to: "melody", "drums", "sketch", or a domain of the translator; or what a sequence-to-sequence model
+            makes, e.g. "piano-arrangement", or one of its styles.
         translator: bundled name, folder, or a loaded one; by default the bundled one for these kinds.
             Bundled ones stay loaded.
+        whole: see `Translator.translate`; sequence-to-sequence models always translate the whole piece.
+        style, beam: for sequence-to-sequence models. With a beam above 1 there is no temperature.
     """
     if translator is None:
-        if to not in hub.BASES:
-            raise KikiboubaError(f"cannot translate to {to!r}{did_you_mean(to, hub.BASES)}")
-        translator = hub.find_translator(kind or kind_of(source), to)
-    if not isinstance(translator, Translator):
+        found = (
+            hub.find_translator(kind or kind_of(source), to) if to in hub.BASES else hub.find_sequences(to)
+        )
+        translator = found
+    if isinstance(translator, str | Path):
         folder = hub.locate(translator)
-        load = _load_bundled if folder.parent == hub.WEIGHTS else hub.load_translator
+        load = _load_bundled if folder.parent == hub.WEIGHTS else hub.load_any_translator
         translator = load(folder, device)
+    if isinstance(translator, SequenceTranslator):
+        choice = Choice(beam, 0.0 if beam > 1 else temperature, seed=seed)
+        return translator.translate(source, to, style=style, choice=choice)
+    if style is not None or beam != 1:
+        raise KikiboubaError(
+            f"{translator.name} takes no --style and no --beam: it is no sequence-to-sequence model"
+        )
     return translator.translate(source, to, kind=kind, seed=seed, temperature=temperature, whole=whole)
 
 
@@ -289,5 +306,5 @@ def _size(artifact: Artifact) -> int:
 
 
 @lru_cache(maxsize=8)
-def _load_bundled(folder: Path, device: str) -> Translator:
-    return hub.load_translator(folder, device)
+def _load_bundled(folder: Path, device: str) -> Translator | SequenceTranslator:
+    return hub.load_any_translator(folder, device)

@@ -7,9 +7,13 @@ sheet. Other tunes come out at 120 quarter notes a minute, unless --tempo says o
 Several inputs, or a folder, go to a folder; bad files among them are named and skipped, and the exit
 status is then 1.
 
+A sequence-to-sequence model (presets arrange, harmonize, restyle, tonenet_dynamics) is named by --with, and
+always translates the whole piece.
+
 Example:
   kikibouba translate examples/sheep.svg --to melody -o sheep.mid --also wav,png
   kikibouba translate examples/morning_walk.mid --to drums --whole -o walk_beat.mid
+  kikibouba translate tune.mid --to piano-arrangement --with trained/arrange --beam 5 -o arranged.mid
 """
 
 import argparse
@@ -31,7 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="IN", help="drawings, MIDI files, or folders of them"
     )
-    parser.add_argument("--to", required=True, choices=tuple(REPRESENTATIONS), help="what it becomes")
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="WHAT",
+        help="what it becomes: melody, drums, sketch, …; with a sequence-to-sequence model what that makes, "
+        "e.g. piano-arrangement, or one of its styles",
+    )
     add_output(parser, "file, or folder for several inputs; the suffix says the form")
     parser.add_argument(
         "--with",
@@ -49,6 +59,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="QPM",
         help="quarter notes a minute of the tune (default 120, or the piece's)",
     )
+    parser.add_argument(
+        "--style", metavar="NAME", help="for a sequence-to-sequence model with styles: the one that is wanted"
+    )
+    parser.add_argument(
+        "--beam",
+        type=int,
+        default=1,
+        metavar="N",
+        help="for a sequence-to-sequence model: search with N beginnings at a time; no temperature then",
+    )
     add_seed(parser)
     add_temperature(parser, 0.2)
     add_device(parser)
@@ -58,12 +78,12 @@ def run(args: argparse.Namespace) -> int:
     """Translate the inputs."""
     from kikibouba.data.artifacts import Tune
     from kikibouba.errors import KikiboubaError
-    from kikibouba.hub import load_translator
+    from kikibouba.hub import load_any_translator
     from kikibouba.translator import set_tempo, translate
 
     if args.tempo is not None and args.to == "sketch":
         raise KikiboubaError("--tempo is for tunes; a drawing has none")
-    named = load_translator(args.translator, args.device) if args.translator else None
+    named = load_any_translator(args.translator, args.device) if args.translator else None
 
     def work(source: Path) -> object:
         result = translate(
@@ -75,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
             temperature=args.temperature,
             whole=args.whole,
             device=args.device,
+            style=args.style,
+            beam=args.beam,
         )
         return result if args.tempo is None or not isinstance(result, Tune) else set_tempo(result, args.tempo)
 
