@@ -52,6 +52,8 @@ def evaluate(
             raise KikiboubaError(f"{name_or_dir} is a model: evaluate it on one dataset, not {len(folders)}")
         base = Base(found.module, found.representation)
         return evaluate_model(base, open_for(found, folders[0]), split, limit, seed)
+    if not isinstance(found, Translator):
+        raise KikiboubaError(f"{name_or_dir} has no latent space, which these figures are about")
     return _evaluate_translator(found, folders, split, limit, seed)
 
 
@@ -94,6 +96,7 @@ def compare_translators(
     seed: int = 0,
     cache: str | Path | None = None,
     device: str = "cpu",
+    baselines: bool = True,
 ) -> dict[str, Table]:
     """A translator beside the baselines of `evaluate.translation_baselines`, for every direction.
 
@@ -105,6 +108,7 @@ def compare_translators(
         training_limit: training items of each base that baselines and classifiers learn from.
         seed: of the baselines.
         cache: folder where posteriors and classifiers are kept for the next time.
+        baselines: False judges the translator alone.
 
     Returns: "sketch>mel_2bar" → method → metric (`evaluate.translation_table`) → value. "ours" is the
         translator, "reality" what real items of the target reach when encoded and decoded.
@@ -132,10 +136,10 @@ def compare_translators(
             weights = kept / f"judge-{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
             base = Base(model.module, model.representation)
             domains[name] = prepare_domain(k, config, base, training[name], held_out[name], examples, weights)
-        baselines = fit_baselines(list(training.values()), config.attributes, seed)
-    methods = {"ours": translator.bridge, **baselines}
+        others = fit_baselines(list(training.values()), config.attributes, seed) if baselines else {}
+    methods = {"ours": translator.bridge, **others}
     times = {"ours": _training_seconds(name_or_dir)}
-    times |= {name: baseline.seconds for name, baseline in baselines.items()}
+    times |= {name: baseline.seconds for name, baseline in others.items()}
     tables: dict[str, Table] = {}
     for i, j in permutations(range(len(domains)), 2):
         source, target = (domains[config.domains[k]] for k in (i, j))
