@@ -172,4 +172,9 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
         if isinstance(value, Mapping):
             yield from _flatten(value, f"{prefix}{name}.")
         else:
-            yield prefix + name, list(value) if isinstance(value, tuple) else value
+            yield prefix + name, _as_saved(value)
+
+
+def _as_saved(value: Any) -> Any:
+    """A value as JSON gives it back: lists for tuples, however deep."""
+    return [_as_saved(part) for part in value] if isinstance(value, list | tuple) else value
