@@ -29,7 +29,7 @@ VERBS = {
     "prepare": "turn a folder of MIDI files or drawings into a dataset",
     "train": "train a model on a dataset, or a translator between two models",
     "evaluate": "measure a model or a translator on held-out data",
-    "plot": "draw files, training curves, latent maps, reconstructions, interpolations",
+    "plot": "draw files, training curves, latent maps, reconstructions, translations, ...",
     "import": "turn a checkpoint of the original programs into a model",
     "export": "write a model for magenta.js, sketch-rnn-js or ONNX",
     "serve": "open the studio: a web page where you draw and hear, play and see",
