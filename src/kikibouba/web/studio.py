@@ -55,7 +55,7 @@ class Studio:
         """A model by name or kind. Raises KikiboubaError naming the nearest."""
         name = hub.BASES.get(name, name)
         if name not in self.models:
-            raise KikiboubaError(f"no model {name!r}{did_you_mean(name, self.models)}")
+            raise KikiboubaError(f"no model {name!r}{did_you_mean(name, [*self.models, *hub.BASES])}")
         return self.models[name]
 
     def translator(self, source: str, target: str) -> Translator:

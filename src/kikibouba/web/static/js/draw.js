@@ -141,10 +141,12 @@ export function picture(lines, box = "0 0 1000 1000") {
   return svg;
 }
 
-/** Tunes played at once, as one; drums get the channel that is theirs. */
+const BAR = 2; // seconds at 120
+
+/** Tunes played at once, as one of whole bars; drums get the channel that is theirs. */
 export function together(tunes) {
   return {
     notes: tunes.flatMap((tune) => tune.notes.map((note) => (note.is_drum ? { ...note, instrument: 9 } : note))),
-    total_time: Math.max(...tunes.map((tune) => tune.total_time)),
+    total_time: BAR * Math.ceil(Math.max(...tunes.map((tune) => tune.total_time)) / BAR - 1e-6),
   };
 }
