@@ -1,0 +1,185 @@
+"""A WaveNet that speaks: latent frames in, samples out, stretch after stretch, without a seam.
+
+    voice = Voice(net, inputs, hop, batch)
+    codes = voice.say(z[:, :, :20]);  more = voice.say(z[:, :, 20:])
+
+What speaks is `CachedWaveNet` in plain torch, or, for few streams on a CPU where numba is installed, the
+compiled `wavenet_kernel`, tens of times quicker. The same uniform random numbers go into both, so they say
+the same but for rounding: with float32 weights the logits of both agree to about 1e-5, with int8 weights to
+what `tests/nn/test_wavenet_voice.py` states.
+"""
+
+import importlib.util
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kikibouba.errors import KikiboubaError
+from kikibouba.nn.wavenet import CLASSES, WaveNet
+from kikibouba.nn.wavenet_cache import CachedWaveNet, State
+
+Engine = Literal["auto", "torch", "fp32", "int8"]
+
+FEW = 8
+"""Streams up to which the compiled kernel, which says one after the other, is the quicker."""
+
+
+class Voice:
+    """B streams of one decoder.
+
+    Args:
+        net: the decoder, in eval mode.
+        inputs: [256], what the network reads for each code.
+        hop: samples a frame.
+        batch: B.
+        temperature: 0 always says the likeliest class, 1 what the model learnt.
+        seed: of what is said.
+        engine: "torch"; "fp32" or "int8": compiled, with weights in this form; "auto": fp32 if possible.
+
+    Raises:
+        KikiboubaError: a compiled engine without numba, or not on a CPU.
+    """
+
+    def __init__(
+        self,
+        net: WaveNet,
+        inputs: Tensor,
+        hop: int,
+        batch: int = 1,
+        *,
+        temperature: float = 1.0,
+        seed: int = 0,
+        engine: Engine = "auto",
+    ) -> None:
+        self.hop, self.batch, self.temperature = hop, batch, temperature
+        self.rng = np.random.default_rng(seed)
+        self.device = inputs.device
+        engine = _chosen(engine, batch, inputs.device)
+        cached = CachedWaveNet(net)
+        self._speak = (
+            _Torch(cached, inputs, batch) if engine == "torch" else _Compiled(cached, inputs, batch, engine)
+        )
+
+    @torch.inference_mode()
+    def say(
+        self, z: Tensor, forced: Tensor | None = None, logits: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """The next F · hop samples.
+
+        Args:
+            z: [B, latent, F].
+            forced: codes [B, F hop] int64 that are heard in place of what is said (teacher forcing).
+            logits: also give all logits.
+
+        Returns:
+            codes [B, F hop] int64, logits [B, 256, F hop] or None.
+        """
+        uniforms = self.rng.random((z.shape[2] * self.hop, self.batch), np.float32)
+        return self._speak.say(z.float(), self.hop, self.temperature, uniforms, forced, logits)
+
+
+def compiled() -> bool:
+    """Whether numba is there."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def _chosen(engine: Engine, batch: int, device: torch.device) -> Engine:
+    possible = device.type == "cpu" and compiled()
+    if engine == "auto":
+        return "fp32" if possible and batch <= FEW else "torch"
+    if engine != "torch" and not possible:
+        raise KikiboubaError(
+            f"engine {engine} runs on the CPU and needs numba: pip install 'kikibouba[fast]'; or take torch"
+        )
+    return engine
+
+
+class _Torch:
+    """`CachedWaveNet` step by step, on any device."""
+
+    def __init__(self, net: CachedWaveNet, inputs: Tensor, batch: int) -> None:
+        self.net, self.inputs = net, inputs
+        self.state: State = net.start(batch)
+        self.x = inputs.new_zeros(batch)
+
+    def say(
+        self,
+        z: Tensor,
+        hop: int,
+        temperature: float,
+        uniforms: np.ndarray,
+        forced: Tensor | None,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        told = self.net.told(z)
+        draws = torch.from_numpy(uniforms).to(z.device)
+        said, kept = [], []
+        for t in range(len(draws)):
+            logits = self.net.step(self.x, told[t // hop], self.state)
+            said.append(pick(logits, temperature, draws[t]))
+            self.x = self.inputs[said[-1] if forced is None else forced[:, t]]
+            if keep:
+                kept.append(logits)
+        return torch.stack(said, 1), torch.stack(kept, 2) if keep else None
+
+
+def pick(logits: Tensor, temperature: float, uniform: Tensor) -> Tensor:
+    """Of each row of [B, 256], the first class at which the cumulated probabilities reach a number [B]."""
+    if temperature == 0:
+        return logits.argmax(1)
+    reached = torch.softmax(logits.double() / temperature, 1).cumsum(1)
+    reached[:, -1].clamp_(min=1.0)
+    return (reached < uniform[:, None].double()).sum(1)
+
+
+class _Compiled:
+    """`wavenet_kernel`, stream by stream."""
+
+    def __init__(self, net: CachedWaveNet, inputs: Tensor, batch: int, engine: Engine) -> None:
+        self.net, self.table = net, inputs.numpy()
+        dense = (net.first, net.skip_first, net.fc, net.logits)
+        self.dense = tuple((w.numpy(), b.numpy()) for w, b in dense)
+        rows = [(net.kernel - 1) * d for d in net.dilations]
+        causal, causal_scale = _weights(torch.stack(net.causal), engine)
+        out, out_scale = _weights(torch.stack([w for w, _ in net.out]), engine)
+        bias = torch.stack([b for _, b in net.out]).numpy()
+        first_row = np.concatenate([[0], np.cumsum(rows)[:-1]])
+        self.stack = causal, causal_scale, out, out_scale, bias, np.array(net.dilations), first_row
+        self.t = 0
+        self.recent = np.zeros((batch, net.kernel), np.float32)
+        self.rings = np.zeros((batch, sum(rows), net.residual), np.float32)
+
+    def say(
+        self,
+        z: Tensor,
+        hop: int,
+        temperature: float,
+        uniforms: np.ndarray,
+        forced: Tensor | None,
+        keep: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        from kikibouba.nn import wavenet_kernel
+
+        told = self.net.told(z).transpose(0, 1).contiguous().numpy()
+        batch, count = len(told), len(uniforms)
+        codes = np.empty((batch, count), np.int64)
+        logits = np.empty((batch, count if keep else 1, CLASSES), np.float32)
+        heard = np.zeros((batch, 0), np.int64) if forced is None else forced.numpy()
+        for b in range(batch):
+            wavenet_kernel.say(
+                self.dense, self.stack, told[b], hop, self.table, np.ascontiguousarray(uniforms[:, b]),
+                float(temperature), heard[b], self.t, self.recent[b], self.rings[b], codes[b], logits[b],
+            )  # fmt: skip
+        self.t += count
+        kept = torch.from_numpy(logits).transpose(1, 2) if keep else None
+        return torch.from_numpy(codes), kept
+
+
+def _weights(weight: Tensor, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
+    """[L, rows, columns] in the engine's form, and a scale for each row [L, rows] float32."""
+    if engine == "fp32":
+        return weight.contiguous().numpy(), np.ones(weight.shape[:2], np.float32)
+    scale = weight.abs().amax(2).clamp(min=1e-12) / 127
+    return torch.round(weight / scale[..., None]).to(torch.int8).numpy(), scale.numpy()
