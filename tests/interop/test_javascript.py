@@ -132,6 +132,22 @@ def test_music_vae(tmp_path):
             check_notes(models[name], examples[name], theirs["notes"][0])
 
 
+@pytest.mark.parametrize("precision", ["uint16", "uint8"])
+def test_quantised_weights(precision, tmp_path):
+    """The library makes of the numbers in the files what we make of them."""
+    export(music_model("melody"), "magenta-js", tmp_path / "js", precision)
+    model = import_checkpoint(tmp_path / "js").module
+    z = np.random.default_rng(4).standard_normal((3, model.z_size), np.float32)
+    said, lengths = model.decode(torch.from_numpy(z), 0.0)
+    with torch.no_grad():
+        mu = model.encode(said, lengths).mu
+    tensors = features(model.layout.inputs, said[..., None].numpy())
+    job = {"folder": str(tmp_path / "js"), "z": z.tolist(), "tensors": tensors.tolist()}
+    (theirs,) = run("music_vae.js", given=[job])
+    assert np.array_equal(theirs["decoded"], tensors)
+    np.testing.assert_allclose(theirs["mu"], mu, atol=1e-4)
+
+
 def some_tracks(model: Model) -> torch.Tensor:
     """Labels of tracks of several lengths, each with its end, which the library's encoder needs."""
     r, layout = model.representation, model.representation.layout
