@@ -31,9 +31,7 @@ def measure(
         contour     correlation of the notes' pitches with time, times the pitches' standard deviation, in
                     semitones: above 0 when the melody rises; 0 for fewer than two notes
         range       semitones from the lowest to the highest note
-        repetition  how little is new: 1 - distinct / all of the pairs (interval, steps) that lead from one
-                    note to the next. 0 when each move is made once; a phrase played twice, at whatever
-                    pitch, has about a half; near 1 for a note repeated steadily
+        repetition  share of the notes whose pitch was played before; 0 without notes
         syncopation of the onsets, see `drum_attributes.syncopation`
 
     Args:
@@ -51,10 +49,8 @@ def measure(
     latest = np.maximum.accumulate(np.where(on, step, -1), axis=1)
     before = np.concatenate([np.full((n, 1), -1), latest[:, :-1]], axis=1)
     linked = on & (before >= 0)
-    rise = (pitch - np.take_along_axis(pitch, np.maximum(before, 0), axis=1)) * linked
-    interval = np.abs(rise)
+    interval = np.abs(pitch - np.take_along_axis(pitch, np.maximum(before, 0), axis=1)) * linked
     intervals = np.maximum(linked.sum(axis=1), 1)
-    moves = np.where(linked, (rise + 128) * (length + 1) + step - before, -1)
     mean_interval = np.minimum(interval, OCTAVE).sum(axis=1) / intervals
     leaps = (interval > LEAP).sum(axis=1) / intervals
 
@@ -75,7 +71,7 @@ def measure(
         "range": np.where(
             count > 0, pitch.max(axis=1, initial=-1) - np.where(on, pitch, 128).min(axis=1, initial=128), 0
         ).astype(np.float64),
-        "repetition": 1 - np.maximum(_distinct(moves), 1) / intervals,
+        "repetition": (count - _distinct(pitch)) / some,
         "syncopation": syncopation(on, steps_per_bar) if length else np.zeros(n),
     }
 
