@@ -16,10 +16,13 @@ from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.reconstruction import evaluate_model
+from kikibouba.evaluate.seq2seq import evaluate_sequences
 from kikibouba.evaluate.translation import evaluate_translation, unseen_figures
 from kikibouba.evaluate.translation_baselines import fit_baselines
 from kikibouba.evaluate.translation_table import figures_of, figures_of_reality, prepare_domain
 from kikibouba.generate import Model
+from kikibouba.sequence_translator import SequenceTranslator
+from kikibouba.train.data import adopt_representation
 from kikibouba.training import labelled_posteriors, open_for
 from kikibouba.translator import Translator
 
@@ -52,9 +55,32 @@ def evaluate(
             raise KikiboubaError(f"{name_or_dir} is a model: evaluate it on one dataset, not {len(folders)}")
         base = Base(found.module, found.representation)
         return evaluate_model(base, open_for(found, folders[0]), split, limit, seed)
+    if isinstance(found, SequenceTranslator):
+        if len(folders) != 1:
+            raise KikiboubaError(f"{name_or_dir} is evaluated on one dataset, not on {len(folders)}")
+        dataset = open_sequences(found, folders[0])
+        return evaluate_sequences(found.module, dataset.representation, dataset, split, limit, seed)
     if not isinstance(found, Translator):
         raise KikiboubaError(f"{name_or_dir} has no latent space, which these figures are about")
     return _evaluate_translator(found, folders, split, limit, seed)
+
+
+def open_sequences(translator: SequenceTranslator, folder: str | Path) -> Dataset:
+    """A dataset whose examples are what a sequence-to-sequence model reads.
+
+    Raises:
+        KikiboubaError: it holds another kind, or was prepared with other settings that count.
+    """
+    dataset = Dataset.open(folder)
+    dataset.representation = adopt_representation(translator.preset, dataset).representation
+    for name in ("bars", "steps_per_quarter", "velocity_bins", "longest_quarters", "styles"):
+        ours, theirs = (getattr(r, name, None) for r in (translator.representation, dataset.representation))
+        if ours != theirs:
+            raise KikiboubaError(
+                f"{folder} was prepared with {name} {theirs}, but {translator.name} was trained with {ours}; "
+                "prepare it again with the settings of the model"
+            )
+    return dataset
 
 
 def _evaluate_translator(

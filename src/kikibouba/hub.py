@@ -41,6 +41,7 @@ PRESETS = BASES | {
     "groove": "groovae_2bar_humanize",
     "trio": "hierdec-trio_16bar",
     "multitrack": "hier-multiperf_vel_1bar_med",
+    "audio": "umtn",
 }
 """Kind → the preset whose examples `prepare` makes; of a kind that is not named here, the first there is."""
 
@@ -180,6 +181,7 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator | Sequenc
     from kikibouba.importing import load_original
     from kikibouba.interop.formats import is_original
     from kikibouba.sequence_translator import SequenceTranslator
+    from kikibouba.sounds import SoundModel
     from kikibouba.train.checkpoint import load_checkpoint
     from kikibouba.train.parallel import Processes, usable_device
     from kikibouba.translator import Translator
@@ -197,6 +199,8 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator | Sequenc
         prior = load_prior(folder, cast(int, module.z_size))
         vectors = folder / FILE_NAME if (folder / FILE_NAME).is_file() else None
         source = "" if folder.parent == WEIGHTS else str(folder)
+        if preset.representation.kind == "audio":
+            return SoundModel(preset, module, folder.name, device, source=source)
         return Model(preset, module, folder.name, device, prior, vectors, source)
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:
@@ -254,6 +258,15 @@ def load_any_translator(name_or_dir: str | Path, device: str = "cpu") -> "Transl
     return found
 
 
+def load_sequences(name_or_dir: str | Path, device: str = "cpu") -> "SequenceTranslator":
+    """`load`, where a sequence-to-sequence model is wanted."""
+    from kikibouba.sequence_translator import SequenceTranslator
+
+    if not isinstance(found := load(name_or_dir, device), SequenceTranslator):
+        raise KikiboubaError(f"{name_or_dir} is no sequence-to-sequence model, which is wanted here")
+    return found
+
+
 def _known(what: str) -> str:
     names = [name for name in bundled() if (kind_of_model(name) == "translator") == (what == "translator")]
     return f"; bundled: {', '.join(names)}" if names else ""
@@ -263,7 +276,9 @@ def default_model(source: "Source") -> str:
     """Name of the bundled model that can read a file, `Tune` or `Drawing`."""
     from kikibouba.inputs import kind_of
 
-    return BASES[kind_of(source)]
+    if (kind := kind_of(source)) not in BASES:
+        raise KikiboubaError(f"no bundled model of {kind} is used by default; name one with --model")
+    return BASES[kind]
 
 
 def model_for(dataset: str | Path) -> str:

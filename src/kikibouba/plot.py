@@ -71,7 +71,7 @@ def plot_sliders(model: Model, temperature: float = 0.0, seed: int = 0) -> bytes
     z = [model.shifted(centre, {name: amount}) for name in names for amount in amounts]
     artifacts = model.decode(np.concatenate(z), temperature, seed)
     rows = [artifacts[i : i + len(amounts)] for i in range(0, len(artifacts), len(amounts))]
-    return rows_picture(rows, row_titles=names, column_titles=[f"{amount:+d}" for amount in amounts])
+    return rows_picture(rows, row_titles=names, column_titles=["-2", "-1", "0", "+1", "+2"])
 
 
 def plot_curves(runs: Sequence[str | Path], term: str = "loss") -> bytes:
@@ -84,7 +84,7 @@ def plot_curves(runs: Sequence[str | Path], term: str = "loss") -> bytes:
     Raises:
         KikiboubaError: no log, or no such term in it (says the nearest).
     """
-    figure = _figure(7, 4)
+    figure = figure_of(7, 4)
     axes = figure.add_subplot()
     for number, run in enumerate(runs):
         lines = read_log(Path(run))
@@ -106,7 +106,7 @@ def plot_curves(runs: Sequence[str | Path], term: str = "loss") -> bytes:
     axes.set_ylabel(term)
     axes.grid(alpha=0.3)
     axes.legend()
-    return _png(figure)
+    return png_of(figure)
 
 
 def plot_latent_map(
@@ -138,14 +138,14 @@ def plot_latent_map(
     if name not in measures:
         raise KikiboubaError(f"{model.kind} has no attribute {name!r}{did_you_mean(name, measures)}")
     points, shares = principal_components(model.encode(arrays).mu)
-    figure = _figure(6, 5)
+    figure = figure_of(6, 5)
     axes = figure.add_subplot()
     dots: Any = axes.scatter(*points.T, c=measures[name], s=9, cmap="viridis", linewidths=0)
     figure.colorbar(dots, label=name)
     axes.set_xlabel(f"first component ({shares[0]:.0%} of variance)")
     axes.set_ylabel(f"second component ({shares[1]:.0%})")
     axes.set_title(f"{model.name}: {len(arrays)} examples of {split}", fontsize=10)
-    return _png(figure)
+    return png_of(figure)
 
 
 def principal_components(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -160,13 +160,15 @@ def principal_components(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centred @ axes.T, scale[:2] ** 2 / max(float((scale**2).sum()), 1e-300)
 
 
-def _figure(width: float, height: float) -> "Figure":
+def figure_of(width: float, height: float) -> "Figure":
+    """An empty figure, in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 
-def _png(figure: "Figure") -> bytes:
+def png_of(figure: "Figure") -> bytes:
+    """A figure as the bytes of a PNG, the same ones each time."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()

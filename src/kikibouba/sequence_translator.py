@@ -11,16 +11,17 @@ quarters.
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from kikibouba.config import Preset
-from kikibouba.data.artifacts import Drawing, Tune
+from kikibouba.data.artifacts import Tune
 from kikibouba.data.dynamics_roll import KEYS, LOWEST, DynamicsRepresentation
 from kikibouba.data.event_tokens import BAR, Steps
-from kikibouba.data.music_files import first_piece
+from kikibouba.data.music_files import MUSIC_SUFFIXES, first_piece, is_music
 from kikibouba.data.notes import NoteSequence
 from kikibouba.data.pairs_windows import placed_notes, window
 from kikibouba.data.quarters import Section, sections, steps_in
@@ -54,6 +55,10 @@ class Choice:
             raise KikiboubaError(f"top_p {self.top_p} must lie above 0, up to 1")
 
 
+LIKELIEST = Choice()
+"""The likeliest symbol each time."""
+
+
 @dataclass(frozen=True, eq=False)
 class Window:
     """A window as it was translated."""
@@ -82,7 +87,7 @@ class SequenceTranslator:
         return f"SequenceTranslator({self.name!r}, to {self.to})"
 
     def translate(
-        self, source: Source, to: str | None = None, *, style: str | None = None, choice: Choice = Choice()
+        self, source: Source, to: str | None = None, *, style: str | None = None, choice: Choice = LIKELIEST
     ) -> Tune:
         """All of a piece, translated.
 
@@ -113,7 +118,7 @@ class SequenceTranslator:
         return Tune(self._joined(lead, np.concatenate(parts)))
 
     def windows(
-        self, source: Source, *, style: str | None = None, choice: Choice = Choice()
+        self, source: Source, *, style: str | None = None, choice: Choice = LIKELIEST
     ) -> Iterator[Window]:
         """The windows of the first section of a piece one by one, as `translate` makes them."""
         if isinstance(self.representation, DynamicsRepresentation):
@@ -261,8 +266,10 @@ def _piece_of(source: Source) -> NoteSequence:
     """The first piece in a source."""
     if isinstance(source, Tune):
         return source.notes
-    if isinstance(source, Drawing | np.ndarray):
-        raise KikiboubaError("a sequence-to-sequence model translates music: name a file of it, or a tune")
+    if not isinstance(source, str | Path) or not is_music(source):
+        given = source if isinstance(source, str | Path) else f"this {type(source).__name__.lower()}"
+        allowed = f"a tune, or a file ({', '.join(MUSIC_SUFFIXES)})"
+        raise KikiboubaError(f"{given} is no music, which a sequence-to-sequence model takes: name {allowed}")
     return first_piece(source)
 
 

@@ -9,6 +9,8 @@
   translations     drawings, ordered from round to spiky, above the tunes they become; --also wav,mid writes
                    the tunes one after the other
 
+  attention        where a sequence-to-sequence model looked while it translated a tune
+
 Example:
   kikibouba plot files examples/sheep.svg sheep.mid -o both.png
   kikibouba plot curve trained/mine -o curve.png
@@ -16,6 +18,7 @@ Example:
   kikibouba plot reconstructions examples/sheep.svg examples/circle.svg -o rows.png
   kikibouba plot interpolation examples/circle.svg examples/zigzag.svg -n 7 -o morph.png
   kikibouba plot sliders mine -o sliders.png
+  kikibouba plot attention trained/arrange tune.mid -o attention.png
   kikibouba plot translations examples/*.svg --to melody -o sheet.png --also wav
 """
 
@@ -70,13 +73,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--also", type=suffixes, default=(), metavar="wav,mid", help="all results in one file beside it"
     )
     add_temperature(pairs, 0.2)
+    looks = kinds.add_parser("attention", help="where a sequence-to-sequence model looked")
+    looks.add_argument("model", metavar="MODEL", help="bundled name or folder")
+    looks.add_argument("input", type=Path, metavar="IN", help="a tune")
+    looks.add_argument("--style", metavar="NAME", help="for a model with styles: the one that is wanted")
+    looks.add_argument("--beam", type=int, default=1, metavar="N", help="as for translate")
+    looks.add_argument("--window", type=int, default=0, metavar="N", help="which window of bars, from 0")
     for one in (rows, morph):
         one.add_argument("--model", help="bundled name or folder (default: found by kind)")
         add_temperature(one, 0.0)
-    for one in (latent, rows, morph, sliders, pairs):
+    for one in (latent, rows, morph, sliders, pairs, looks):
         add_seed(one)
         add_device(one)
-    for one in (files, curve, latent, rows, morph, sliders, pairs):
+    for one in (files, curve, latent, rows, morph, sliders, pairs, looks):
         one.add_argument("-o", "--out", type=Path, required=True, help="the .png")
 
 
@@ -126,6 +135,8 @@ def _picture(args: argparse.Namespace) -> bytes:
         return plot.plot_curves(args.inputs, args.term)
     if args.what == "sliders":
         return plot.plot_sliders(load_model(args.model, args.device), args.temperature, args.seed)
+    if args.what == "attention":
+        return _attention(args)
     model = load_model(args.model or default_model(args.inputs[0]), args.device)
     if args.what == "map":
         dataset = open_for(model, args.data)
@@ -134,3 +145,13 @@ def _picture(args: argparse.Namespace) -> bytes:
         return plot.plot_reconstructions(model, args.inputs, args.temperature, args.seed)
     a, b = args.inputs
     return plot.plot_interpolation(model, a, b, args.n, args.mode, args.temperature, args.seed)
+
+
+def _attention(args: argparse.Namespace) -> bytes:
+    from kikibouba.attention_map import plot_attention
+    from kikibouba.hub import load_sequences
+    from kikibouba.sequence_translator import Choice
+
+    choice = Choice(args.beam, seed=args.seed)
+    translator = load_sequences(args.model, args.device)
+    return plot_attention(translator, args.input, style=args.style, choice=choice, number=args.window)
