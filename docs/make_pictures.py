@@ -8,6 +8,7 @@ from pathlib import Path
 import kikibouba as kb
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.picture import rows_picture
+from kikibouba.plot import plot_sliders
 
 DOCS = Path(__file__).parent
 EXAMPLES = DOCS.parent / "examples"
@@ -33,6 +34,11 @@ def answers() -> bytes:
     return rows_picture([tunes, drawings], ["heard", "drawn"], TUNES)
 
 
+def sliders() -> bytes:
+    """What the latents of a model that has learnt one song do."""
+    return plot_sliders(kb.personalize("mel_2bar", EXAMPLES / "morning_walk.mid"))
+
+
 def angularity(drawing: Drawing) -> float:
     """How spiky a drawing is: 0 for a circle."""
     sketch = kb.SketchRepresentation()
@@ -47,7 +53,7 @@ def jaggedness(tune: Tune) -> float:
 
 def main() -> None:
     (DOCS / "img").mkdir(exist_ok=True)
-    for name, picture in (("translations", translations), ("answers", answers)):
+    for name, picture in (("translations", translations), ("answers", answers), ("sliders", sliders)):
         path = DOCS / "img" / f"{name}.png"
         path.write_bytes(picture())
         print(path)

@@ -49,18 +49,21 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = {}
     for path in songs(args.data, args.raw, args.split, args.songs, args.seed):
         made = make_personal(base, path, preset=args.preset, seed=args.seed)
-        rows[path.stem] = found = compare(made.model, base, made.songs.examples, seed=args.seed)
+        rows[str(path.relative_to(args.raw))] = found = compare(
+            made.model, base, made.songs.examples, seed=args.seed
+        )
         pairs = found["distances"]
         apart = "  ".join(f"{name} {p['base']:.2f} → {p['personal']:.2f}" for name, p in pairs.items())
         counts = f"{found['examples']:>4} {found['closer']} of {len(pairs)} {found['new']:5.0%}"
         print(f"{path.stem:<32} {counts}  {apart}", flush=True)
 
-    found = list(rows.values())
-    enough = sum(row["closer"] >= 4 for row in found)
-    print(f"closer in 4 or more statistics: {enough} of {len(found)} songs")
-    print(f"new: mean {mean(r['new'] for r in found):.0%}, least {min(r['new'] for r in found):.0%}")
-    for name in found[0]["distances"]:
-        pairs = [row["distances"][name] for row in found]
+    reports = list(rows.values())
+    enough = sum(report["closer"] >= 4 for report in reports)
+    print(f"closer in 4 or more statistics: {enough} of {len(reports)} songs")
+    new = [report["new"] for report in reports]
+    print(f"new: mean {mean(new):.0%}, least {min(new):.0%}")
+    for name in reports[0]["distances"]:
+        pairs = [report["distances"][name] for report in reports]
         closer = sum(pair["personal"] < pair["base"] for pair in pairs)
         personal, before = (median(pair[which] for pair in pairs) for which in ("personal", "base"))
         print(f"{name:<14} closer for {closer:>2}  median {before:.3f} → {personal:.3f}")

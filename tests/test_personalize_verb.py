@@ -66,6 +66,10 @@ def mine(song, weights, tmp_path_factory):
 
 
 def test_every_verb_takes_it_as_a_model(run, mine, song, tmp_path):
+    data, lists = tmp_path / "data", tmp_path / "lists"
+    lists.mkdir()
+    (lists / "train.txt").write_text("song.mid")
+    assert run("prepare", "melody", song.parent, data, "--splits", lists, "--workers", 1)[0] == 0
     for words in (
         ("sample", mine, "-n", 5, "-o", tmp_path / "five", "--attribute", "z1=+1.5"),
         ("reconstruct", song, "--model", mine, "-o", tmp_path / "again.mid"),
@@ -76,10 +80,13 @@ def test_every_verb_takes_it_as_a_model(run, mine, song, tmp_path):
         ("plot", "sliders", mine, "-o", tmp_path / "sliders.png"),
         ("plot", "reconstructions", song, "--model", mine, "-o", tmp_path / "rows.png"),
         ("plot", "curve", mine, "-o", tmp_path / "curve.png"),
+        ("evaluate", mine, "--data", data, "--split", "train", "--json", tmp_path / "figures.json"),
+        ("plot", "map", mine, "--data", data, "--split", "train", "-o", tmp_path / "map.png"),
         ("models", "show", mine),
     ):
         status, text, errors = run(*words)
         assert status == 0, (words, errors)
+    assert 0 <= json.loads((tmp_path / "figures.json").read_text())["greedy accuracy"] <= 1
     assert len(list((tmp_path / "five").glob("*.mid"))) == 5
     assert "personal" in text
 

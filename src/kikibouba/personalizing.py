@@ -280,7 +280,7 @@ def train_over_base(
     found = {
         split: encode_dataset(model.name, model.module, dataset, split, out / "posteriors", limit)
         for split, limit in limits.items()
-        if split in dataset.splits
+        if split == "train" or split in dataset.splits
     }
     q = {
         split: Normal(*(torch.tensor(column).to(model.device) for column in (p.mu, p.sigma)))

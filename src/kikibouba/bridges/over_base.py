@@ -1,7 +1,7 @@
 """A bridge over one base as a model of its own: x ─base→ z ─bridge→ z' ─bridge→ z ─base→ x.
 
-What comes out is a `LatentModel` of the base's kind with latent vectors of the bridge, so everything that
-uses a model (sample, reconstruct, interpolate, ...) uses it unchanged.
+What comes out is a model of the base's kind with latent vectors of the bridge, so everything that uses a
+model (sample, reconstruct, interpolate, ...) uses it unchanged.
 """
 
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kikibouba.bridges.posteriors import check_weights
-from kikibouba.models.base import Batch, LossParts, Normal
+from kikibouba.models.base import Normal
 
 
 class OneBaseBridge(Protocol):
@@ -33,7 +33,9 @@ class OneBaseBridge(Protocol):
 
 
 class OverBase(nn.Module):
-    """A bridge and its frozen base, composed. The base is shared with whoever else uses it, never copied."""
+    """A bridge and its frozen base, composed: a `LatentModel` but for the loss, since it is not trained as a
+    whole. The base is shared with whoever else uses it, never copied.
+    """
 
     def __init__(self, bridge: Any, base: Any) -> None:
         """`bridge`: a `OneBaseBridge`. `base`: a `LatentModel`, on the same device."""
@@ -44,6 +46,11 @@ class OverBase(nn.Module):
     def z_size(self) -> int:
         """Size of the bridge's latent vectors."""
         return self.bridge.z_size
+
+    @property
+    def config(self) -> Any:
+        """The base's `ModelConfig`: it decides what is decoded, and how."""
+        return self.base.config
 
     def encode(self, x: Tensor, lengths: Tensor) -> Normal:
         """The posterior q(z'|x) of a batch laid out as in `models.base.Batch`."""
@@ -59,12 +66,6 @@ class OverBase(nn.Module):
         """z' [B, z_size] → (x, lengths); see `LatentModel.decode`."""
         told = () if controls is None else (controls,)  # models that take none have no such argument
         return self.base.decode(self.bridge.decode(z, generator), temperature, generator, *told)
-
-    def loss(self, batch: Batch, step: int, generator: torch.Generator | None = None) -> LossParts:
-        """The bridge's loss on a batch of examples, which its base encodes."""
-        with torch.no_grad():
-            q = self.base.encode(*batch)
-        return self.bridge.loss(q, step, generator)
 
 
 def over_base(config: Any, bridge: Any, base: nn.Module) -> OverBase:
