@@ -26,6 +26,7 @@ LAYERS = (
     ("generate", "sounds", "hub", "translator", "sequence_translator", "importing", "exporting"),
     ("personal_songs",),
     (
+        "sound_training",
         "training",
         "evaluation",
         "plot",

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kikibouba.data.artifacts import Drawing, Tune
+from kikibouba.data.artifacts import Drawing, Sound, Tune
+from kikibouba.data.audio_files import AUDIO_SUFFIXES, SAMPLE_RATE, read_sound
+from kikibouba.data.audio_resampling import resample
 from kikibouba.data.music_files import MUSIC_SUFFIXES, first_piece, is_music
 from kikibouba.data.notes import NoteSequence, concatenate
 from kikibouba.data.pieces import Piece, cut
@@ -17,20 +19,23 @@ from kikibouba.errors import KikiboubaError
 
 T = TypeVar("T")
 
-Source = str | Path | Tune | Drawing | np.ndarray
+Source = str | Path | Tune | Drawing | Sound | np.ndarray
 """A file, something a model made, or an example of a representation."""
 
 SKETCH_SUFFIXES = (".svg", ".npz", ".ndjson", ".ndjson.gz", ".ndjson.xz", ".json")
 
 
 def kind_of(source: Source) -> str:
-    """ "melody", "drums" or "sketch". A tune whose notes are all drums is drums, any other is a melody.
+    """ "melody", "drums", "sketch" or "audio". A tune whose notes are all drums is drums, any other is a
+    melody.
 
     Raises:
-        KikiboubaError: neither a drawing nor a tune, or an unreadable file.
+        KikiboubaError: neither a drawing nor a tune nor a sound, or an unreadable file.
     """
     if isinstance(source, Drawing):
         return "sketch"
+    if isinstance(source, Sound):
+        return "audio"
     if isinstance(source, Tune):
         return _kind_of_notes(source.notes)
     if isinstance(source, np.ndarray):
@@ -42,11 +47,19 @@ def kind_of(source: Source) -> str:
         return "sketch"
     if is_music(name):
         return _kind_of_notes(first_piece(Path(source)))
-    raise KikiboubaError(f"cannot read {source}; allowed: {', '.join(SKETCH_SUFFIXES + MUSIC_SUFFIXES)}")
+    if name.endswith(AUDIO_SUFFIXES):
+        return "audio"
+    allowed = SKETCH_SUFFIXES + MUSIC_SUFFIXES + AUDIO_SUFFIXES
+    raise KikiboubaError(f"cannot read {source}; allowed: {', '.join(allowed)}")
 
 
 def _kind_of_notes(sequence: NoteSequence) -> str:
     return "drums" if len(sequence.notes) and sequence.notes["is_drum"].all() else "melody"
+
+
+def read_anything(path: str | Path) -> Tune | Drawing | Sound:
+    """`read_artifact`, or a recording as it is, at 16 kHz."""
+    return Sound(read_sound(path)) if kind_of(path) == "audio" else read_artifact(path)
 
 
 def read_artifact(path: str | Path) -> Tune | Drawing:
@@ -55,7 +68,9 @@ def read_artifact(path: str | Path) -> Tune | Drawing:
     Raises:
         KikiboubaError: unreadable, or neither.
     """
-    if kind_of(path) != "sketch":
+    if (kind := kind_of(path)) == "audio":
+        raise KikiboubaError(f"{path} is a recording; here a drawing or a tune is wanted")
+    if kind != "sketch":
         return Tune(first_piece(Path(path)))
     return Drawing(np.asarray(SketchRepresentation().read(_existing(Path(path)))[0], np.float32))
 
@@ -124,12 +139,17 @@ def _all_windows(items: list[Any], where: str, representation: Representation) -
     return found
 
 
-def _items(source: str | Path | Tune | Drawing, representation: Representation) -> tuple[list[Any], str]:
+def _items(
+    source: str | Path | Tune | Drawing | Sound, representation: Representation
+) -> tuple[list[Any], str]:
     """What a source holds, at least one item, and how to call it in a message."""
-    if isinstance(source, Tune | Drawing):
+    if isinstance(source, Tune | Drawing | Sound):
         where = f"this {type(source).__name__.lower()}"
-        if isinstance(source, Drawing) != (representation.kind == "sketch"):
+        own = {"sketch": Drawing, "audio": Sound}.get(representation.kind, Tune)
+        if not isinstance(source, own):
             raise KikiboubaError(f"{where} cannot be read as {representation.kind}")
+        if isinstance(source, Sound):
+            return [resample(source.wave, source.rate, SAMPLE_RATE)], where
         return [source.notes if isinstance(source, Tune) else source.strokes], where
     return representation.read(_existing(Path(source))), str(source)
 

@@ -22,7 +22,9 @@ from kikibouba.data.rescaled import RescaledDataset
 from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Model
+from kikibouba.sound_training import network_and_clips
 from kikibouba.train.checkpoint import build_module
+from kikibouba.train.clips import ClipBatches
 from kikibouba.train.data import SplitBatches, adopt_representation
 from kikibouba.train.loop import fit
 
@@ -79,25 +81,29 @@ def train_model(
         resume=resume,
         tensorboard=tensorboard,
     )
-    if os.environ.get("RANK", "0") == "0" and module.z_size:
+    if os.environ.get("RANK", "0") == "0" and module.z_size and preset.representation.kind != "audio":
         fit_prior(out, batches.dataset)
     return metrics
 
 
 def _model_and_batches(
     preset: Preset, data: str | Path, start_from: str | Path | None, seed: int
-) -> tuple[nn.Module, SplitBatches, Preset]:
+) -> tuple[nn.Module, SplitBatches | ClipBatches, Preset]:
     """A network with its first weights, the batches it will see, and the preset as the dataset has it."""
     dataset = Dataset.open(data)
-    preset = adopt_representation(preset, dataset)
-    batches = SplitBatches(
-        dataset,
-        batch_size=preset.train.batch_size,
-        seed=seed,
-        augment=preset.train.augment,
-        representation=preset.representation,
-    )
-    module = build_module(preset, seed)
+    batches: SplitBatches | ClipBatches
+    if preset.representation.kind == "audio":
+        module, batches, preset = network_and_clips(preset, dataset, seed)
+    else:
+        preset = adopt_representation(preset, dataset)
+        batches = SplitBatches(
+            dataset,
+            batch_size=preset.train.batch_size,
+            seed=seed,
+            augment=preset.train.augment,
+            representation=preset.representation,
+        )
+        module = build_module(preset, seed)
     if start_from is not None:
         copy_weights(start_from, module)
     return module, batches, preset

@@ -223,6 +223,7 @@ def skip(source: Path, error: KikiboubaError) -> None:
 
 def _files(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """(file, its name without suffix relative to the input it was found in), no name twice."""
+    from kikibouba.data.audio_files import AUDIO_SUFFIXES
     from kikibouba.data.music_files import is_music
     from kikibouba.inputs import SKETCH_SUFFIXES
 
@@ -232,7 +233,7 @@ def _files(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
             found = [
                 p
                 for p in sorted(given.rglob("*"))
-                if is_music(p.name) or p.name.lower().endswith(SKETCH_SUFFIXES)
+                if is_music(p.name) or p.name.lower().endswith((*SKETCH_SUFFIXES, *AUDIO_SUFFIXES))
             ]
             pairs = [(path, path.relative_to(given)) for path in found if path.is_file()]
         else:

@@ -1,0 +1,284 @@
+"""Use one trained model of sound: encode, decode, reconstruct, interpolate, translate.
+
+    sound ─codes→ x ─encode→ z [frames, Z] ─Voice→ codes → sound
+
+The verbs are those of `generate.Model`, and always take all of a sound. A row of z is one latent frame, 32 or
+50 ms, so that what is a batch of latent vectors elsewhere is one sound here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from kikibouba.data.artifacts import Artifact, Sound
+from kikibouba.data.audio_files import SAMPLE_RATE, read_sound, to_int16, wav_header
+from kikibouba.data.audio_resampling import resample
+from kikibouba.data.files import atomic_write
+from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.generate import Mode, Model, Posterior, Prior, check_seed, interpolate_latents
+from kikibouba.inputs import Source
+from kikibouba.nn.wavenet_voice import Engine, Voice
+
+TEMPERATURE = 1.0
+"""Of what is said; at lower ones WaveNets fall silent or hum."""
+
+STRETCH = 20
+"""Frames said between two reports of progress."""
+
+ENCODED = 200
+"""Frames encoded at a time, beside those around them that they depend on."""
+
+
+class SoundModel(Model):
+    """A WaveNet autoencoder, or a music translation network with its domains."""
+
+    engine: Engine = "auto"
+    """What says the samples: see `nn.wavenet_voice`."""
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """What it can translate to; () if it has one decoder for everything."""
+        return getattr(self.module.config, "domains", ())
+
+    @property
+    def hop(self) -> int:
+        """Samples a latent frame."""
+        return self.module.hop
+
+    # ------------------------------------------------------------------------------------------------- to z
+
+    def codes_of(self, source: Source | Sound) -> np.ndarray:
+        """The codes of a sound, uint8 [N]: a file, a `Sound`, samples (float [N] at 16 kHz) or codes (uint8).
+
+        Raises:
+            KikiboubaError: unreadable, NaN, no sound, or shorter than one latent frame.
+        """
+        codes = self._codes(source)
+        if len(codes) < self.hop:
+            what = source if isinstance(source, str | Path) else "this sound"
+            raise KikiboubaError(
+                f"{what} lasts {1000 * len(codes) / SAMPLE_RATE:.0f} ms, less than the "
+                f"{1000 * self.hop / SAMPLE_RATE:.0f} ms of one latent frame"
+            )
+        return codes
+
+    def _codes(self, source: Source | Sound) -> np.ndarray:
+        if isinstance(source, np.ndarray) and source.dtype == np.uint8:
+            return source
+        if isinstance(source, np.ndarray):
+            source = Sound(source)
+        if isinstance(source, Sound):
+            wave = np.asarray(source.wave, np.float32)
+            if wave.ndim != 1 or not np.isfinite(wave).all():
+                raise KikiboubaError("a sound must be finite samples [N] of one channel")
+            return self.representation.codes(resample(wave, source.rate, SAMPLE_RATE))
+        if not isinstance(source, str | Path):
+            raise KikiboubaError(f"{self.name} hears sounds; this is a {type(source).__name__.lower()}")
+        return self.representation.codes(read_sound(source))
+
+    def encode(self, source: Source | Sound | Sequence[np.ndarray], whole: bool = True) -> Posterior:
+        """The latent frames of all of a sound: mu [frames, Z]; sigma is 0, as z is no distribution here.
+
+        Samples after the last whole frame are left out. `whole` changes nothing.
+        """
+        z = self._frames(self.codes_of(source))  # type: ignore[arg-type]
+        return Posterior(z, np.zeros_like(z))
+
+    @torch.inference_mode()
+    def _frames(self, codes: np.ndarray) -> np.ndarray:
+        """[frames, Z] float32 of codes [N], `ENCODED` frames at a time; the same as all at once."""
+        reach = 1 + sum(int(layer["dilated_conv"].dilation[0]) for layer in self.module.encoder.dilated_convs)
+        around = -(-reach // self.hop)
+        count, parts = len(codes) // self.hop, []
+        for first in range(0, count, ENCODED):
+            last = min(first + ENCODED, count)
+            begin, end = max(first - around, 0), min(last + around, -(-len(codes) // self.hop))
+            heard = torch.from_numpy(codes[begin * self.hop : end * self.hop].astype(np.int64))
+            z = self.module.encode(heard[None].to(self.device))[0].T.cpu().numpy()
+            parts.append(z[first - begin : last - begin])
+        return np.concatenate(parts)
+
+    # ----------------------------------------------------------------------------------------------- from z
+
+    def say(
+        self,
+        z: np.ndarray,
+        to: str | None = None,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Iterator[np.ndarray]:
+        """The samples of latent frames as they are said: float32 arrays, end to end without a seam.
+
+        Args:
+            z: [frames, Z].
+            to: domain; may be left out where there is only one.
+            temperature: 0 always says the likeliest sample.
+            seed: of what is said.
+            progress: show a progress bar, in seconds of sound.
+
+        Raises:
+            KikiboubaError: no such domain (says the nearest), z of another shape, or NaN.
+        """
+        number = self._domain(to)
+        frames = self._checked(z)
+        if not 0 <= temperature < np.inf:
+            raise KikiboubaError(f"temperature {temperature} must be 0 or more; 1 is what the model learnt")
+        check_seed(seed)
+        net = self.module.wavenet(number)
+        inputs = self.module.inputs(torch.arange(256, device=self.device))
+        voice = Voice(net, inputs, self.hop, temperature=temperature, seed=seed, engine=self.engine)
+        given = torch.from_numpy(frames.T.copy())[None].to(self.device)
+        bar = tqdm(
+            total=round(len(frames) * self.hop / SAMPLE_RATE, 2), unit="s", disable=not progress, leave=False
+        )
+        with bar:
+            for first in range(0, len(frames), STRETCH):
+                codes, _ = voice.say(given[:, :, first : first + STRETCH])
+                yield self.representation.wave(codes[0].cpu().numpy())
+                bar.update(round(codes.shape[1] / SAMPLE_RATE, 3))
+
+    def _checked(self, z: np.ndarray) -> np.ndarray:
+        rows = np.atleast_2d(np.asarray(z, np.float32))
+        if rows.ndim != 2 or rows.shape[1] != self.z_size:
+            raise KikiboubaError(
+                f"z has shape {np.shape(z)}, but {self.name} decodes [frames, {self.z_size}]"
+            )
+        if not np.isfinite(rows).all():
+            raise KikiboubaError("z holds NaN or infinite values")
+        return rows
+
+    def _domain(self, name: str | None) -> int:
+        if not self.domains:
+            if name is not None:
+                raise KikiboubaError(f"{self.name} has no domains: it gives back what it hears")
+            return 0
+        if name is None and len(self.domains) > 1:
+            raise KikiboubaError(
+                f"{self.name} can play {', '.join(self.domains)}: say which (translate --to)"
+            )
+        if name is not None and name not in self.domains:
+            raise KikiboubaError(f"{self.name} cannot play {name!r}{did_you_mean(name, self.domains)}")
+        return self.domains.index(name) if name else 0
+
+    def decode(
+        self,
+        z: np.ndarray,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        controls: np.ndarray | None = None,
+        *,
+        to: str | None = None,
+        progress: bool = False,
+    ) -> list[Artifact]:
+        """Latent frames [frames, Z] → one sound; see `say`."""
+        if controls is not None:
+            raise KikiboubaError(f"{self.name} takes no controls")
+        return [Sound(np.concatenate(list(self.say(z, to, temperature, seed, progress))))]
+
+    def save(
+        self,
+        path: str | Path,
+        z: np.ndarray,
+        to: str | None = None,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Path:
+        """Write the sound of latent frames to a .wav as it is said, which appears when it is complete."""
+        path = Path(path)
+        if path.suffix.lower() != ".wav":
+            raise KikiboubaError(f"cannot stream to {path}: a sound is written as .wav while it is said")
+        with atomic_write(path) as file:
+            file.write(wav_header(len(self._checked(z)) * self.hop))
+            for wave in self.say(z, to, temperature, seed, progress):
+                file.write(to_int16(wave).tobytes())
+        return path
+
+    # ------------------------------------------------------------------------------------------------ verbs
+
+    def translate(
+        self,
+        source: Source | Sound,
+        to: str | None = None,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Sound:
+        """A sound played in another domain, as long as it was but for less than a frame."""
+        self._domain(to)  # before minutes of encoding
+        (sound,) = self.decode(self.encode(source).mu, temperature, seed, to=to, progress=progress)
+        assert isinstance(sound, Sound)
+        return sound
+
+    def reconstruct(
+        self,
+        source: Source | Sound,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        *,
+        whole: bool = True,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
+    ) -> Artifact:
+        """A sound through z and back; all of it, whatever `whole` says."""
+        self._no_attributes(attributes)
+        return self.decode(self.encode(source).mu, temperature, seed, controls)[0]
+
+    def interpolate(
+        self,
+        a: Source | Sound,
+        b: Source | Sound,
+        n: int = 7,
+        mode: Mode = "slerp",
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        *,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
+        to: str | None = None,
+    ) -> list[Artifact]:
+        """n sounds from a to b, as long as the shorter: in equal steps between each two latent frames."""
+        self._no_attributes(attributes)
+        ends = [self.encode(source).mu for source in (a, b)]
+        length = min(map(len, ends))
+        frames = [interpolate_latents(ends[0][t], ends[1][t], n, mode) for t in range(length)]
+        return [
+            self.decode(z, temperature, seed, controls, to=to)[0] for z in np.stack(frames).transpose(1, 0, 2)
+        ]
+
+    def _no_attributes(self, attributes: Mapping[str, float] | None) -> None:
+        if attributes:
+            raise KikiboubaError(f"{self.name} has no attribute vectors: it is a model of sound")
+
+    def sample(
+        self,
+        n: int = 1,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        prior: Prior = "fitted",
+        *,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
+    ) -> list[Artifact]:
+        """Raises KikiboubaError: nothing was learnt of which latent frames are likely."""
+        raise KikiboubaError(
+            f"{self.name} has no sounds of its own: give it some with reconstruct, interpolate or translate"
+        )
+
+    def sample_arrays(
+        self,
+        n: int = 1,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        prior: Prior = "fitted",
+        *,
+        controls: np.ndarray | None = None,
+        attributes: Mapping[str, float] | None = None,
+    ) -> list[np.ndarray]:
+        """As `sample`."""
+        self.sample(n, temperature, seed)
+        return []
