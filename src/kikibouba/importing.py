@@ -21,6 +21,12 @@ from kikibouba.generate import Model
 from kikibouba.interop.formats import plain_name, read_original
 from kikibouba.interop.import_music_vae import music_vae_from
 from kikibouba.interop.import_sketch_rnn import is_sketch_rnn, sketch_rnn_from
+from kikibouba.interop.import_sound import (
+    is_music_translation,
+    is_nsynth,
+    music_translation_from,
+    nsynth_from,
+)
 from kikibouba.train.checkpoint import build_module, save_checkpoint
 
 _SCALE = "representation.scale_factor"
@@ -62,7 +68,11 @@ def import_checkpoint(
     form, precision = original.format, original.precision
     notes = list(original.notes)
     try:
-        if is_sketch_rnn(original):
+        if is_music_translation(original):
+            found, state = music_translation_from(original, plain_name(path))
+        elif is_nsynth(original):
+            found, state = nsynth_from(original, plain_name(path))
+        elif is_sketch_rnn(original):
             found, state = sketch_rnn_from(original, plain_name(path))
             if "scale_factor" not in original.spec and _SCALE not in (overrides or {}):
                 notes.append(f"the files do not say how large the drawings are; --set {_SCALE}=… does")

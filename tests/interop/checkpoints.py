@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from kikibouba.data.crc32c import masked_crc32c
 
@@ -86,6 +87,27 @@ def field(number: int, value: int | bytes) -> bytes:
     if isinstance(value, bytes):
         return varint(number << 3 | 2) + varint(len(value)) + value
     return varint(number << 3) + varint(value)
+
+
+def write_pth(folder: Path, module: torch.nn.Module, stem: str = "bestmodel", wrap: str = "") -> Path:
+    """Write a music translation network: a file for each domain, as the original's processes do, one of them
+    in the format of 2019.
+    """
+
+    def part(prefix: str) -> dict[str, torch.Tensor]:
+        weights = module.state_dict().items()
+        return {wrap + k.removeprefix(prefix): v.clone() for k, v in weights if k.startswith(prefix)}
+
+    folder.mkdir(exist_ok=True)
+    for k in range(len(module.decoders)):
+        state = {"encoder_state": part("encoder."), "decoder_state": part(f"decoders.{k}.")}
+        state |= {
+            "discriminator_state": part("classifier."),
+            "dataset": k,
+            "model_optimizer_state": {"lr": 1},
+        }
+        torch.save(state, folder / f"{stem}_{k}.pth", _use_new_zipfile_serialization=k != 1)
+    return folder
 
 
 def write_deeplearn_js(folder: Path, variables: Mapping[str, np.ndarray], converter: dict | None) -> Path:

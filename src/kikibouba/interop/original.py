@@ -17,7 +17,7 @@ class Original:
     """A checkpoint of an original program: read, not yet understood."""
 
     format: str
-    """ "tensorflow", "magenta.js", "deeplearn.js" or "sketch-rnn-js" """
+    """ "tensorflow", "magenta.js", "deeplearn.js", "sketch-rnn-js" or "music-translation" """
     variables: Mapping[str, np.ndarray]
     """TensorFlow's name → float32"""
     missing: Mapping[str, str] = field(default_factory=dict)
