@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 import torch
 
+from kikibouba.data.event_tokens import END, Steps
+from kikibouba.data.pairs_restyle import RestyleRepresentation
+from kikibouba.data.pairs_windows import join
 from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch
+from kikibouba.models.seq2seq import back_translation
 from kikibouba.models.seq2seq.config import ModelConfig
 from kikibouba.models.seq2seq.decoding import say
-from kikibouba.models.seq2seq.model import Seq2Seq
+from kikibouba.models.seq2seq.model import Seq2Seq, build
 
 V = 11
 SMALL = {"embedding_size": 8, "units": 12, "dropout": 0.0, "label_smoothing": 0.0}
@@ -152,3 +156,46 @@ def test_attention_learns_to_copy_and_to_reverse_and_without_it_much_less_is_lea
     assert learn("general", backwards=False) >= 0.99
     assert learn("general", backwards=True) >= 0.99
     assert learn("none", backwards=False) < 0.9
+
+
+def styled_batch():
+    """Two tunes of one bar, of styles 0 and 2 of three, with their sketches."""
+    kind = RestyleRepresentation(bars=1, styles=("a", "b", "c"))
+    tunes = [Steps(*np.array([[0, 4], [60, 62], [4, 4], [80, 80]])), Steps(*np.array([[2], [70], [2], [80]]))]
+    arrays = [
+        join(np.array([kind.vocabulary.style(style)]), kind.vocabulary.encode(tune, 1))
+        for style, tune in zip((0, 2), tunes, strict=True)
+    ]
+    x, lengths = (torch.from_numpy(part.astype(np.int64)) for part in kind.collate(arrays))
+    return kind, Batch(x, lengths)
+
+
+def test_back_translation_keeps_targets_and_says_sources_in_other_styles(monkeypatch):
+    kind, batch = styled_batch()
+    config = ModelConfig(**SMALL, back_translation=0.999, back_translation_from=3)
+    model = build(config, kind).train()
+    asked = []
+
+    def listening(model, source, *rest, **how):
+        asked.append(source)
+        return say(model, source, *rest, **how)
+
+    monkeypatch.setattr(back_translation, "say", listening)
+    turned = back_translation.back_translated(model, batch, model.styles, torch.Generator().manual_seed(0))
+    first, width = int(turned.lengths[:, 0].max()), int(batch.lengths[:, 1].max())
+    assert torch.equal(turned.x[:, first:], batch.x[:, -width:])
+    assert torch.equal(turned.lengths[:, 1], batch.lengths[:, 1])
+    assert torch.equal(turned.x[:, 0], batch.x[:, 0])  # the style that is wanted back
+    assert all(style in model.styles for style in asked[0][:, 0].tolist())
+    assert (asked[0][:, 0] != batch.x[:, 0]).all()
+    for row, (length, _) in zip(turned.x, turned.lengths.tolist(), strict=True):
+        sentence = np.append(row[1:length].numpy(), END)
+        assert kind.vocabulary.grammar(1).violation(sentence) is None
+    assert model.training
+    asked.clear()
+    model.loss(batch, 2, torch.Generator().manual_seed(0))
+    assert not asked
+    model.loss(batch, 3, torch.Generator().manual_seed(0))["loss"].backward()
+    assert len(asked) == 1
+    model.eval().loss(batch, 3)
+    assert len(asked) == 1

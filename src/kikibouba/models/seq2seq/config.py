@@ -33,6 +33,10 @@ class ModelConfig:
     """Scheduled sampling: the share of symbols, in the end, that the decoder draws itself in training."""
     own_symbols_steps: int = 5_000
     """Steps over which that share rises from 0, in a straight line."""
+    back_translation: float = 0.0
+    """Share of training steps whose sources the model makes itself, in other styles; needs styles."""
+    back_translation_from: int = 5_000
+    """The step from which on it does; before, what it makes is no music."""
 
     def __post_init__(self) -> None:
         for name in ("embedding_size", "units", "encoder_layers", "decoder_layers", "own_symbols_steps"):
@@ -42,7 +46,7 @@ class ModelConfig:
             raise KikiboubaError(f"units = {self.units} must be even: each direction gets half of them")
         if self.attention_window is not None and self.attention_window < 1:
             raise KikiboubaError(f"attention_window = {self.attention_window} must be at least 1, or none")
-        for name in ("dropout", "label_smoothing", "own_symbols"):
+        for name in ("dropout", "label_smoothing", "own_symbols", "back_translation"):
             if not 0 <= getattr(self, name) < 1:
                 raise KikiboubaError(f"{name} = {getattr(self, name)} must lie in [0, 1)")
 
@@ -111,7 +115,7 @@ PRESETS = {
             name="restyle",
             family="seq2seq",
             representation=RestyleRepresentation(),
-            model=ModelConfig(),
+            model=ModelConfig(back_translation=0.3),
             train=TRAIN,
             description="a tune in another style, learnt from unpaired tunes of each by repairing sketches",
         ),

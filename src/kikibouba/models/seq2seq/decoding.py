@@ -4,7 +4,7 @@ All three obey the model's grammar, go on from a beginning that is given (`prefi
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,9 @@ from torch import Tensor
 
 from kikibouba.data.event_tokens import END, PAD, START
 from kikibouba.models.seq2seq.grammar import GrammarState
-from kikibouba.models.seq2seq.model import Seq2Seq
+
+if TYPE_CHECKING:
+    from kikibouba.models.seq2seq.model import Seq2Seq
 
 EMPTY = np.zeros(0, np.int64)
 
@@ -31,7 +33,7 @@ class Said(NamedTuple):
 
 @torch.inference_mode()
 def say(
-    model: Seq2Seq,
+    model: "Seq2Seq",
     source: Tensor,
     lengths: Tensor,
     longest: int,
@@ -78,7 +80,7 @@ def say(
 
 @torch.inference_mode()
 def search(
-    model: Seq2Seq,
+    model: "Seq2Seq",
     source: Tensor,
     longest: int,
     *,
@@ -140,7 +142,7 @@ def _or_nowhere(weights: Tensor | None, rows: int) -> Tensor:
 class _Walk:
     """How far N targets are, and what may come next in each: the prefix first, then what the grammar says."""
 
-    def __init__(self, model: Seq2Seq, rows: int, longest: int) -> None:
+    def __init__(self, model: "Seq2Seq", rows: int, longest: int) -> None:
         self.model, self.done, self.longest = model, 0, longest
         self.state: GrammarState | None = None if model.grammar is None else model.grammar.begin(rows)
 

@@ -27,6 +27,7 @@ from kikibouba.data.dynamics_roll import DynamicsRepresentation
 from kikibouba.data.event_grammar import Grammar
 from kikibouba.data.event_tokens import PAD
 from kikibouba.models.base import Batch, LossParts
+from kikibouba.models.seq2seq.back_translation import back_translated
 from kikibouba.models.seq2seq.config import ModelConfig
 from kikibouba.models.seq2seq.dynamics import DynamicsModel
 from kikibouba.models.seq2seq.grammar import GrammarMask
@@ -107,14 +108,21 @@ class Seq2Seq(nn.Module):
         config: see `ModelConfig`.
         vocabulary: V, of source and target alike; PAD, START and END (0, 1, 2) are among it.
         grammar: what may follow what in a target; None: anything may.
+        styles: symbols of styles, with one of which each source begins; none by default.
     """
 
     z_size = 0
     """There is no latent vector: the memory is as long as the source."""
 
-    def __init__(self, config: ModelConfig, vocabulary: int, grammar: Grammar | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary: int,
+        grammar: Grammar | None = None,
+        styles: range = range(0),
+    ) -> None:
         super().__init__()
-        self.config, self.vocabulary = config, vocabulary
+        self.config, self.vocabulary, self.styles = config, vocabulary, styles
         self.grammar = None if grammar is None else GrammarMask(grammar)
         size, depth = config.units, config.decoder_layers
         self.encoder = Encoder(vocabulary, config)
@@ -212,6 +220,12 @@ class Seq2Seq(nn.Module):
         """A symbol [B] from the distribution after h̃ [B, H]."""
         return torch.multinomial(self.to_logits(attended).softmax(-1), 1, generator=generator)[:, 0]
 
+    def _turns_back(self, step: int, batch: Batch, generator: torch.Generator | None) -> bool:
+        """Whether a step learns from the model's own translations."""
+        share = self.config.back_translation if step >= self.config.back_translation_from else 0.0
+        drawn = torch.rand((), generator=generator, device=batch.x.device) if share else 1.0
+        return float(drawn) < share and len(self.styles) > 1
+
     def loss(self, batch: Batch, step: int, generator: torch.Generator | None = None) -> LossParts:
         """Nats a symbol of the targets, END included.
 
@@ -225,6 +239,8 @@ class Seq2Seq(nn.Module):
             `loss`: cross-entropy with label smoothing (in eval mode without); `nll`: without smoothing;
             `accuracy`: share of symbols that are the likeliest; `own`: the share of own draws.
         """
+        if self.training and self._turns_back(step, batch, generator):
+            batch = back_translated(self, batch, self.styles, generator)
         source, target = batch.x.split([int(n) for n in batch.lengths.amax(0)], dim=1)
         memory, state = self.read(source, batch.lengths[:, 0])
         own = self.config.own_share(step) if self.training else 0.0
@@ -250,5 +266,6 @@ def build(config: ModelConfig, representation: Any) -> nn.Module:
     """The network of a preset: for sentences of events, or for the velocities of a roll."""
     if isinstance(representation, DynamicsRepresentation):
         return DynamicsModel(config, representation.steps_per_bar, max(len(representation.styles), 1))
-    grammar = representation.vocabulary.grammar(representation.bars)
-    return Seq2Seq(config, representation.vocabulary.size, grammar)
+    vocabulary = representation.vocabulary
+    styles = range(vocabulary.style(0), vocabulary.style(vocabulary.styles))
+    return Seq2Seq(config, vocabulary.size, vocabulary.grammar(representation.bars), styles)
