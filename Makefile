@@ -9,11 +9,12 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-NODE := tests/interop/node
+NODE := tests/interop/node tests/web/node
+NODE_STAMPS := $(NODE:%=%/node_modules/.package-lock.json)
 SOURCES := src tests examples runs benchmarks docs
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test docs bench clean
+.PHONY: help setup demo serve check test docs bench clean chromium
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -25,26 +26,36 @@ demo: $(VENV)/run.stamp ## a drawing becomes a tune, a tune becomes a drawing (f
 	$(BIN)/kikibouba translate examples/sheep.svg --to melody -o out/sheep.mid --also wav,png
 	$(BIN)/kikibouba translate out/sheep.mid --to sketch -o out/sheep_back.svg --also png
 
+serve: $(VENV)/run.stamp ## the studio, a web page on this machine
+	@$(BIN)/python -c 'import fastapi, uvicorn' 2>/dev/null || $(PIP) --editable '.[web]'
+	$(BIN)/kikibouba serve
+
 check: setup ## lint, formatting and types
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/pyrefly check
 
-test: check $(NODE)/node_modules/.package-lock.json ## check, then every test
+test: check $(NODE_STAMPS) chromium ## check, then every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS)
 
-docs: setup ## redraw the pictures in docs/img, then check every link and command in the docs
+docs: setup chromium ## redraw the pictures in docs/img, then check every link and command in the docs
 	$(BIN)/python docs/make_pictures.py
+	$(BIN)/python docs/make_screenshots.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/docs
 
 bench: setup ## speed and memory, one report a script
 	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
 
-# The JavaScript libraries that run what is exported. Without npm, and without the right to install it, their tests
-# are skipped and say so.
-$(NODE)/node_modules/.package-lock.json: $(NODE)/package-lock.json
+# The JavaScript libraries that run what is exported, and that check the page. Without npm, and without the right to
+# install it, their tests are skipped and say so.
+$(NODE_STAMPS): %/node_modules/.package-lock.json: %/package-lock.json
 	@command -v npm >/dev/null || { apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; } || true
-	@! command -v npm >/dev/null || { npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --silent && touch $@; }
+	@! command -v npm >/dev/null || { npm ci --prefix $* --ignore-scripts --no-audit --no-fund --silent && touch $@; }
+
+# The browser that the page is tested in. Without one, and without the right to install it, those tests are skipped.
+chromium:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { apt-get update -qq && \
+	  apt-get install -y -qq --no-install-recommends chromium >/dev/null; } || true
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) out dist build .pytest_cache .ruff_cache .hypothesis

@@ -54,7 +54,7 @@ def test_answers_and_remembers(worker):
 
 
 def test_errors_of_the_user_pass_and_others_are_named(worker):
-    with pytest.raises(KikiboubaError, match="^no$"):
+    with pytest.raises(KikiboubaError, match=r"^no$"):
         worker.call("refuse", (), 10)
     with pytest.raises(RuntimeError, match="ZeroDivisionError: oh"):
         worker.call("fail", (), 10)

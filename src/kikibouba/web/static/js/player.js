@@ -5,6 +5,7 @@ const AHEAD = 0.15; // seconds that notes are scheduled before they sound
 const TICK = 40; // milliseconds between two looks ahead
 const LEAD_IN = 0.06; // seconds from "play" to the first note
 const FADE = 0.03;
+const FRAME = 30; // milliseconds at least between two frames of what moves along
 
 export class Player extends EventTarget {
   constructor(synth) {
@@ -32,9 +33,14 @@ export class Player extends EventTarget {
     this.timer = setInterval(() => this.#schedule(), TICK);
     this.#schedule();
     this.dispatchEvent(new Event("start"));
-    const frame = () => {
-      if (!this.tune) return;
-      this.dispatchEvent(new CustomEvent("frame", { detail: this.position }));
+    const { bus } = this;
+    let shown = 0;
+    const frame = (now) => {
+      if (this.bus !== bus || !this.tune) return;
+      if (now - shown >= FRAME) {
+        shown = now;
+        this.dispatchEvent(new CustomEvent("frame", { detail: this.position }));
+      }
       requestAnimationFrame(frame);
     };
     requestAnimationFrame(frame);
