@@ -222,3 +222,34 @@ def test_data_that_cannot_be_trained_on(dataset, recordings, tmp_path):
         network_and_clips(load_preset("umtn_small", UMTN | {"representation.clip": "8000"}), data, 0)
     with pytest.raises(KikiboubaError, match="coding"):
         network_and_clips(load_preset("nsynth_small", NSYNTH), data, 0)
+
+
+def test_verbs(umtn, nsynth, recordings, tmp_path, capsys):
+    source = recordings / "organ" / "0.wav"
+    run("translate", source, "--to", "whistle", "--with", umtn, "-o", tmp_path / "a.wav", "--also", "png,npz")
+    expected = hub.load(umtn).translate(source, "whistle")
+    np.testing.assert_allclose(read_sound(tmp_path / "a.wav"), expected.wave, atol=1 / 32768)
+    assert (tmp_path / "a.png").exists()
+    run("translate", recordings / "organ", "--to", "whistle", "--with", umtn, "-o", tmp_path / "many")
+    assert len(list((tmp_path / "many").iterdir())) == 4
+    run("encode", source, "--model", nsynth, "-o", tmp_path / "codes.npy")
+    assert np.load(tmp_path / "codes.npy").shape == (20, 3)
+    run("decode", tmp_path / "codes.npy", "--model", nsynth, "-o", tmp_path / "b.wav")
+    run("reconstruct", source, "--model", nsynth, "-o", tmp_path / "c.wav")
+    assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
+    other = recordings / "whistle" / "1.wav"
+    run("interpolate", source, other, "-n", 3, "--model", nsynth, "-o", tmp_path / "morph")
+    assert len(list((tmp_path / "morph").iterdir())) == 3
+    run("plot", "files", source, other, "-o", tmp_path / "both.png")
+    assert (
+        main(["translate", str(source), "--to", "wistle", "--with", str(umtn), "-o", str(tmp_path / "d.wav")])
+        == 1
+    )
+    assert "did you mean 'whistle'" in capsys.readouterr().err
+    assert (
+        main(["translate", str(source), "--to", "x", "--with", str(nsynth), "-o", str(tmp_path / "d.wav")])
+        == 1
+    )
+    assert "a translator is wanted" in capsys.readouterr().err
+    assert main(["reconstruct", str(source), "-o", str(tmp_path / "d.wav")]) == 1
+    assert "name one with --model" in capsys.readouterr().err

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kikibouba.generate import Model
     from kikibouba.inputs import Source
     from kikibouba.sequence_translator import SequenceTranslator
+    from kikibouba.sounds import SoundModel
     from kikibouba.translator import Translator
 
 Precision = Literal["fp32", "fp16"]
@@ -249,13 +250,17 @@ def load_translator(name_or_dir: str | Path, device: str = "cpu") -> "Translator
     return found
 
 
-def load_any_translator(name_or_dir: str | Path, device: str = "cpu") -> "Translator | SequenceTranslator":
+def load_any_translator(
+    name_or_dir: str | Path, device: str = "cpu"
+) -> "Translator | SequenceTranslator | SoundModel":
     """`load`, where something is wanted that makes one thing of another."""
     from kikibouba.generate import Model
+    from kikibouba.sounds import SoundModel
 
-    if isinstance(found := load(name_or_dir, device), Model):
+    found = load(name_or_dir, device)
+    if isinstance(found, Model) and not (isinstance(found, SoundModel) and found.domains):
         raise KikiboubaError(f"{name_or_dir} is a model; a translator is wanted here{_known('translator')}")
-    return found
+    return cast("Translator | SequenceTranslator | SoundModel", found)
 
 
 def load_sequences(name_or_dir: str | Path, device: str = "cpu") -> "SequenceTranslator":

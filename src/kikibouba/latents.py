@@ -1,4 +1,4 @@
-"""Latent vectors as files: what `encode` writes and `decode` reads, .npz or .json."""
+"""Latent vectors as files: what `encode` writes and `decode` reads: .npz, .json or .npy."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from kikibouba.config import read_json
 from kikibouba.data.files import read_bytes, write_bytes
 from kikibouba.errors import KikiboubaError
 
-SUFFIXES = (".npz", ".json")
+SUFFIXES = (".npz", ".json", ".npy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,8 @@ class Latents:
     """[n, 4] float64: for windows of a whole piece, their `data.pieces.Place`; None if unknown."""
 
     def save(self, path: str | Path) -> Path:
-        """Write `mu`, `sigma`, `model`, `sources` and, if known, `places`: arrays to .npz, lists to .json.
+        """Write `mu`, `sigma`, `model`, `sources` and, if known, `places`: arrays to .npz, lists to .json. An
+        .npy holds `mu` only.
 
         Raises:
             KikiboubaError: another suffix, or no permission.
@@ -47,6 +48,10 @@ class Latents:
             sources = np.array(self.sources, str)
             np.savez(buffer, mu=self.mu, sigma=self.sigma, model=self.model, sources=sources, places=places)
             return write_bytes(path, buffer.getvalue())
+        if path.suffix == ".npy":
+            buffer = io.BytesIO()
+            np.save(buffer, self.mu)
+            return write_bytes(path, buffer.getvalue())
         raise KikiboubaError(f"cannot write latent vectors to {path}; allowed: {', '.join(SUFFIXES)}")
 
 
@@ -59,7 +64,7 @@ def read_latents(path: str | Path) -> Latents:
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise KikiboubaError(f"cannot read latent vectors from {path}; allowed: {', '.join(SUFFIXES)}")
-    found = _read_npz(path) if path.suffix == ".npz" else read_json(path)
+    found = read_json(path) if path.suffix == ".json" else _read_arrays(path)
     if not isinstance(found, dict) or "mu" not in found:
         raise KikiboubaError(f"{path} has no 'mu': is it a file that `kikibouba encode` wrote?")
     mu = _matrix(found["mu"], path)
@@ -73,13 +78,15 @@ def read_latents(path: str | Path) -> Latents:
     return Latents(mu, sigma, str(found.get("model", "")), sources, places)
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What is in an .npz; the array of an .npy as `mu`."""
     content = read_bytes(path, max_bytes=1_000_000_000)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return dict(arrays)
+        found = np.load(io.BytesIO(content), allow_pickle=False)
+        return {"mu": found} if isinstance(found, np.ndarray) else dict(found)
     except Exception as error:  # zipfile and numpy raise many kinds on damaged files
-        raise KikiboubaError(f"{path} is not a readable .npz: {' '.join(str(error).split())}") from None
+        reason = " ".join(str(error).split())
+        raise KikiboubaError(f"{path} is not a readable {path.suffix}: {reason}") from None
 
 
 def _matrix(values: object, path: Path, dtype: type = np.float32) -> np.ndarray:

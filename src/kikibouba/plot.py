@@ -13,7 +13,7 @@ from kikibouba.data.picture import rows_picture
 from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Mode, Model
-from kikibouba.inputs import Source, read_artifact, read_examples
+from kikibouba.inputs import Source, read_anything, read_examples
 from kikibouba.train.log import read_log
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ SLIDERS = 8
 
 def plot_files(paths: Sequence[str | Path]) -> bytes:
     """Piano rolls and drawings of files, side by side, named."""
-    artifacts: list[Artifact] = [read_artifact(path) for path in paths]
+    artifacts: list[Artifact] = [read_anything(path) for path in paths]
     return rows_picture([artifacts], column_titles=[Path(path).name for path in paths])
 
 

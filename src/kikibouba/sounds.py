@@ -82,9 +82,11 @@ class SoundModel(Model):
     def encode(self, source: Source | Sound | Sequence[np.ndarray], whole: bool = True) -> Posterior:
         """The latent frames of all of a sound: mu [frames, Z]; sigma is 0, as z is no distribution here.
 
-        Samples after the last whole frame are left out. `whole` changes nothing.
+        Samples after the last whole frame are left out. Several arrays follow each other. `whole` changes
+        nothing.
         """
-        z = self._frames(self.codes_of(source))  # type: ignore[arg-type]
+        several = isinstance(source, Sequence) and not isinstance(source, str)
+        z = np.concatenate([self._frames(self.codes_of(one)) for one in (source if several else [source])])
         return Posterior(z, np.zeros_like(z))
 
     @torch.inference_mode()
@@ -133,7 +135,10 @@ class SoundModel(Model):
         voice = Voice(net, inputs, self.hop, temperature=temperature, seed=seed, engine=self.engine)
         given = torch.from_numpy(frames.T.copy())[None].to(self.device)
         bar = tqdm(
-            total=round(len(frames) * self.hop / SAMPLE_RATE, 2), unit="s", disable=not progress, leave=False
+            total=round(len(frames) * self.hop / SAMPLE_RATE, 2),
+            unit="s",
+            disable=None if progress else True,
+            leave=False,
         )
         with bar:
             for first in range(0, len(frames), STRETCH):

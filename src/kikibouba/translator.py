@@ -22,6 +22,8 @@ from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Mode, Model, Posterior, check_seed, interpolate_latents
 from kikibouba.inputs import Source, kind_of, read_piece
 from kikibouba.sequence_translator import Choice, SequenceTranslator
+from kikibouba.sounds import TEMPERATURE as SOUND_TEMPERATURE
+from kikibouba.sounds import SoundModel
 
 DRAWS = 8
 """How often `translate` tries for a result with something in it."""
@@ -207,10 +209,10 @@ def translate(
     source: Source,
     to: str,
     *,
-    translator: "str | Path | Translator | SequenceTranslator | None" = None,
+    translator: "str | Path | Translator | SequenceTranslator | SoundModel | None" = None,
     kind: str | None = None,
     seed: int = 0,
-    temperature: float = TEMPERATURE,
+    temperature: float | None = None,
     whole: bool = False,
     device: str = "cpu",
     style: str | None = None,
@@ -226,6 +228,7 @@ def translate(
         translator: bundled name, folder, or a loaded one; by default the bundled one for these kinds.
             Bundled ones stay loaded.
         whole: see `Translator.translate`; sequence-to-sequence models always translate the whole piece.
+        temperature: by default `TEMPERATURE`, and for sounds `sounds.TEMPERATURE`.
         style, beam: for sequence-to-sequence models. With a beam above 1 there is no temperature.
     """
     if translator is None:
@@ -237,14 +240,22 @@ def translate(
         folder = hub.locate(translator)
         load = _load_bundled if folder.parent == hub.WEIGHTS else hub.load_any_translator
         translator = load(folder, device)
+    if isinstance(translator, SoundModel):
+        _refuse(translator.name, style, beam)
+        heat = SOUND_TEMPERATURE if temperature is None else temperature
+        return translator.translate(source, to, heat, seed, progress=True)
+    temperature = TEMPERATURE if temperature is None else temperature
     if isinstance(translator, SequenceTranslator):
         choice = Choice(beam, 0.0 if beam > 1 else temperature, seed=seed)
         return translator.translate(source, to, style=style, choice=choice)
-    if style is not None or beam != 1:
-        raise KikiboubaError(
-            f"{translator.name} takes no --style and no --beam: it is no sequence-to-sequence model"
-        )
+    _refuse(translator.name, style, beam)
     return translator.translate(source, to, kind=kind, seed=seed, temperature=temperature, whole=whole)
+
+
+def _refuse(name: str, style: str | None, beam: int) -> None:
+    """What only sequence-to-sequence models take."""
+    if style is not None or beam != 1:
+        raise KikiboubaError(f"{name} takes no --style and no --beam: it is no sequence-to-sequence model")
 
 
 def set_tempo(tune: Tune, qpm: float) -> Tune:
@@ -306,5 +317,5 @@ def _size(artifact: Artifact) -> int:
 
 
 @lru_cache(maxsize=8)
-def _load_bundled(folder: Path, device: str) -> Translator | SequenceTranslator:
+def _load_bundled(folder: Path, device: str) -> Translator | SequenceTranslator | SoundModel:
     return hub.load_any_translator(folder, device)

@@ -26,15 +26,23 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, mps")
 
 
-def add_temperature(parser: argparse.ArgumentParser, default: float) -> None:
-    """--temperature"""
+def add_temperature(parser: argparse.ArgumentParser, default: float, sound: bool = False) -> None:
+    """--temperature. If a verb is for `sound` too, what is not given is None; see `temperature`."""
+    usual = f"{default:g}, of sounds 1" if sound else f"{default:g}"
     parser.add_argument(
         "--temperature",
         type=float,
-        default=default,
+        default=None if sound else default,
         metavar="T",
-        help=f"0 takes what is likeliest, 1 is what the model learnt (default {default:g})",
+        help=f"0 takes what is likeliest, 1 is what the model learnt (default {usual})",
     )
+
+
+def temperature(args: argparse.Namespace, model: "Model", default: float = 0.0) -> float:
+    """What --temperature says, or what is usual."""
+    if args.temperature is not None:
+        return args.temperature
+    return 1.0 if model.kind == "audio" else default
 
 
 def add_output(parser: argparse.ArgumentParser, what: str) -> None:

@@ -25,20 +25,22 @@ from kikibouba.cli.common import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `kikibouba decode`."""
-    parser.add_argument("latents", type=Path, metavar="Z", help=".npz or .json with rows of latent vectors")
+    parser.add_argument(
+        "latents", type=Path, metavar="Z", help=".npz, .json or .npy with rows of latent vectors"
+    )
     add_output(parser, "file (numbered if there are several rows), or folder")
     parser.add_argument("--model", help="bundled name or folder (default: as the file says)")
     add_whole(parser, "put the windows of a piece together again")
     add_attributes(parser)
     add_controls(parser)
     add_seed(parser)
-    add_temperature(parser, 0.0)
+    add_temperature(parser, 0.0, sound=True)
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Decode."""
-    from kikibouba.cli.common import controls
+    from kikibouba.cli.common import controls, temperature
     from kikibouba.data.pieces import Piece, Place, join
     from kikibouba.errors import KikiboubaError
     from kikibouba.hub import load_model
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
         raise KikiboubaError(f"{args.latents} does not say which model it belongs to; name it with --model")
     model = load_model(name, args.device)
     z = model.shifted(latents.mu, dict(args.attribute))
-    artifacts = model.decode(z, args.temperature, args.seed, controls(args, model))
+    artifacts = model.decode(z, temperature(args, model), args.seed, controls(args, model))
     if args.whole:
         if latents.places is not None and len(set(latents.sources)) > 1:
             raise KikiboubaError(f"{args.latents} holds several pieces; --whole is for one")

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "inputs", nargs="+", type=Path, metavar="IN", help="drawings or MIDI files of one kind"
     )
-    parser.add_argument("-o", "--out", type=Path, required=True, help=".npz or .json")
+    parser.add_argument("-o", "--out", type=Path, required=True, help=".npz, .json, or .npy (the means only)")
     parser.add_argument("--model", help="bundled name or folder (default: found by kind)")
     add_whole(parser, "every drawing, or window, of a file")
     add_device(parser)

@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_attributes(parser)
     add_controls(parser)
     add_seed(parser)
-    add_temperature(parser, 0.0)
+    add_temperature(parser, 0.0, sound=True)
     add_device(parser)
 
 
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     if args.to or args.translator:
         _across(args)
         return
-    from kikibouba.cli.common import controls
+    from kikibouba.cli.common import controls, temperature
     from kikibouba.hub import default_model, load_model
 
     model = load_model(args.model or default_model(args.a), args.device)
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> None:
         args.b,
         args.n,
         args.mode,
-        args.temperature,
+        temperature(args, model),
         args.seed,
         controls=controls(args, model),
         attributes=dict(args.attribute),
@@ -95,7 +95,7 @@ def _across(args: argparse.Namespace) -> None:
     others = [kind for kind in (args.to, kinds[1]) if kind and kind != kinds[0]]
     name = args.translator or find_translator(kinds[0], others[0] if others else kinds[0])
     found = load_translator(name, args.device).interpolate(
-        args.a, args.b, args.n, args.mode, to=args.to, temperature=args.temperature, seed=args.seed
+        args.a, args.b, args.n, args.mode, to=args.to, temperature=args.temperature or 0.0, seed=args.seed
     )
     make_folder(args.out)
     whole = f"{args.a.stem}-{args.b.stem}"

@@ -40,13 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_attributes(parser)
     add_controls(parser)
     add_seed(parser)
-    add_temperature(parser, 0.0)
+    add_temperature(parser, 0.0, sound=True)
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Reconstruct the inputs."""
-    from kikibouba.cli.common import controls
+    from kikibouba.cli.common import controls, temperature
     from kikibouba.data.artifacts import Artifact
     from kikibouba.hub import default_model, load_model
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         model = load(args.model or default_model(source))
         return model.reconstruct(
             source,
-            args.temperature,
+            temperature(args, model),
             args.seed,
             whole=args.whole,
             controls=controls(args, model),

@@ -7,12 +7,16 @@ sheet. Other tunes come out at 120 quarter notes a minute, unless --tempo says o
 Several inputs, or a folder, go to a folder; bad files among them are named and skipped, and the exit
 status is then 1.
 
+A music translation network (presets umtn, umtn_small, ...), named by --with, plays a recording in another of
+its domains: .wav, .flac, .ogg or .mp3 becomes .wav.
+
 A sequence-to-sequence model (presets arrange, harmonize, restyle, tonenet_dynamics) is named by --with, and
 always translates the whole piece.
 
 Example:
   kikibouba translate examples/sheep.svg --to melody -o sheep.mid --also wav,png
   kikibouba translate examples/morning_walk.mid --to drums --whole -o walk_beat.mid
+  kikibouba translate guitar.wav --to strings --with trained/timbre -o strings.wav
   kikibouba translate tune.mid --to piano-arrangement --with trained/arrange --beam 5 -o arranged.mid
 """
 
@@ -33,14 +37,18 @@ from kikibouba.config import REPRESENTATIONS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `kikibouba translate`."""
     parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="IN", help="drawings, MIDI files, or folders of them"
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="IN",
+        help="drawings, MIDI files, recordings, or folders of them",
     )
     parser.add_argument(
         "--to",
         required=True,
         metavar="WHAT",
         help="what it becomes: melody, drums, sketch, …; with a sequence-to-sequence model what that makes, "
-        "e.g. piano-arrangement, or one of its styles",
+        "e.g. piano-arrangement, or one of its styles; with a music translation network one of its domains",
     )
     add_output(parser, "file, or folder for several inputs; the suffix says the form")
     parser.add_argument(
@@ -70,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for a sequence-to-sequence model: search with N beginnings at a time; no temperature then",
     )
     add_seed(parser)
-    add_temperature(parser, 0.2)
+    add_temperature(parser, 0.2, sound=True)
     add_device(parser)
 
 
