@@ -34,6 +34,8 @@ MUSIC = {
         DrumsRepresentation(pitch_classes="reduced_2018", roll_output=True),
         ModelConfig(**SIZES, decoder="nade", nade_num_hidden=11),
     ),
+    "drums_bits": (DrumsRepresentation(roll_output=True), ModelConfig(**SIZES, decoder="bits")),
+    "drums_one_hot": (DrumsRepresentation(one_hot_input=True), ModelConfig(**SIZES)),
     "groove": (GrooveRepresentation(), ModelConfig(**SIZES, decoder="groove")),
     "groove_humanize": (
         GrooveRepresentation(humanize=True, hits_as_controls=True),
@@ -44,6 +46,7 @@ MUSIC = {
         ModelConfig(**SIZES, decoder="groove"),
     ),
     "trio": (TrioRepresentation(bars=4), ModelConfig(**SIZES, **HIERARCHY, decoder="split")),
+    "trio_flat": (TrioRepresentation(bars=1), ModelConfig(**SIZES, decoder="split")),
     "multitrack": (
         MultitrackRepresentation(max_instruments=4, events_per_instrument=16, chords="triad"),
         ModelConfig(**SIZES, **HIERARCHY),

@@ -55,6 +55,18 @@ def test_magenta_js(name, tmp_path):
     assert all(np.array_equal(a, b) for a, b in zip(model.decode_arrays(z), again, strict=True))
 
 
+def test_residual_connections(tmp_path):
+    """From TensorFlow's names; no preset has them, they show in the names."""
+    sizes = {"z_size": 6, "enc_rnn_size": (7,), "dec_rnn_size": (9, 9), "latent_init": "clear"}
+    config = ModelConfig(**sizes, residual_encoder=True, residual_decoder=True)
+    module = build_module(replace(music_model("melody").preset, model=config), 0)
+    prefix = write_tf_checkpoint(tmp_path / "model.ckpt", music_vae_to_tf(module.state_dict()))
+    found = import_checkpoint(prefix)
+    assert found.preset.model.residual_encoder
+    assert found.preset.model.residual_decoder
+    assert same_weights(module, found.module)
+
+
 @pytest.mark.parametrize("name", ["melody", "drums_nade", "trio"])
 def test_tensorflow(name, tmp_path):
     """Through TensorFlow's names; the preset is found by shape, or said where several fit."""
@@ -272,6 +284,34 @@ def test_what_magenta_js_cannot_run_is_not_exported(change, reason, tmp_path):
     with pytest.raises(KikiboubaError, match=reason):
         export(model, "magenta-js", tmp_path / "js")
     assert not (tmp_path / "js").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "decoder", "reason"),
+    [
+        ("flat_trio", "categorical", "want split"),
+        ("drums", "bits", "want categorical"),
+        ("drums", "nade", "want categorical"),
+        ("drums_nade", "categorical", "want nade or bits"),
+        ("melody", "nade", "want categorical"),
+        ("rhythm", "categorical", "want bits"),
+        ("shape", "bits", "want categorical"),
+    ],
+)
+def test_what_magenta_js_would_run_wrongly_is_not_exported(name, decoder, reason, tmp_path):
+    """It loads these, and fails at the first note or says something else."""
+    model = music_model(name)
+    model.preset = replace(model.preset, model=replace(model.preset.model, decoder=decoder))
+    with pytest.raises(KikiboubaError, match=f"its decoder is {decoder}, where such examples {reason} there"):
+        export(model, "magenta-js", tmp_path / "js")
+
+
+def test_a_multitrack_model_of_one_level_is_not_exported(tmp_path):
+    model = music_model("multitrack")
+    flat = replace(model.preset.model, encoder_level_lengths=(), decoder_level_lengths=())
+    model.preset = replace(model.preset, model=flat)
+    with pytest.raises(KikiboubaError, match="multitrack examples want two levels"):
+        export(model, "magenta-js", tmp_path / "js")
 
 
 def test_what_sketch_rnn_js_cannot_run_is_not_exported(tmp_path):

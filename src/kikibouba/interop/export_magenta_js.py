@@ -20,14 +20,15 @@ def magenta_js_from(
     Raises:
         KikiboubaError: magenta.js cannot run such a model; says why.
     """
-    check_runs_in_js(model)
+    check_runs_in_js(model, representation)
     spec = js_from_representation(representation, model.decoder_level_lengths)
     boolean = {"useBooleanDecoder": True} if model.decoder == "bits" else {}
     return music_vae_to_tf(state), spec | boolean
 
 
-def check_runs_in_js(model: ModelConfig) -> None:
+def check_runs_in_js(model: ModelConfig, representation: Any) -> None:
     """Raise KikiboubaError, with the reason, unless magenta.js can run the model."""
+    decoders = _decoders(representation)
     levels, encoder_levels = model.decoder_level_lengths, model.encoder_level_lengths
     stacks = (model.dec_rnn_size, model.conductor_rnn_size)
     reasons = {
@@ -41,6 +42,19 @@ def check_runs_in_js(model: ModelConfig) -> None:
         "its conductor hears what was said (autoregressive)": bool(levels) and model.autoregressive,
         "it has more than two levels": max(len(levels), len(encoder_levels)) > 2,
         "encoder and decoder do not cut an example alike": encoder_levels != levels[::-1],
+        "multitrack examples want two levels there": representation.kind == "multitrack" and not levels,
+        f"its decoder is {model.decoder}, where such examples want {' or '.join(decoders)} there": (
+            model.decoder not in decoders
+        ),
     }
     if wrong := [reason for reason, holds in reasons.items() if holds]:
         raise KikiboubaError(f"magenta.js cannot run this model: {'; '.join(wrong)}")
+
+
+def _decoders(representation: Any) -> tuple[str, ...]:
+    """The kinds of decoder that say what the library's converter reads."""
+    if representation.kind == "drums":
+        return ("nade", "bits") if representation.roll_output else ("categorical",)
+    if representation.kind == "melody_outline":
+        return ("bits",) if representation.outline == "rhythm" else ("categorical",)
+    return {"trio": ("split",), "groove": ("groove",)}.get(representation.kind, ("categorical",))
