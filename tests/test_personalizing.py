@@ -152,6 +152,13 @@ def test_it_composes_with_a_translator(weights, song):
     assert isinstance(kb.translate(mine.sample(1)[0], to="sketch", seed=1), kb.Drawing)
 
 
+def test_a_checkpoint_of_the_originals_may_be_a_base(shared, tmp_path):
+    base = kb.load(shared / "golden/musicvae_js/tiny_checkpoints/drums_2bar")
+    songs = base.sample_arrays(FEWEST, temperature=1.0)
+    mine = kb.personalize(base, songs, out=tmp_path / "mine", steps=3)
+    assert equal(mine.sample_arrays(3), kb.load(tmp_path / "mine").sample_arrays(3))
+
+
 def test_a_personal_model_may_be_a_base(weights, song, tmp_path):
     kb.personalize("mel_2bar", song, out=tmp_path / "mine", steps=3)
     kb.personalize(tmp_path / "mine", song, out=tmp_path / "more", steps=3)
@@ -170,7 +177,7 @@ def test_progress_is_told(weights, song):
 
 def test_too_little_says_how_much_is_needed_and_augmentation_helps(weights, tmp_path):
     short = write_song(tmp_path / "short.mid", bars=3)
-    with pytest.raises(KikiboubaError, match=r"2 different windows of 2 bars where 5 are needed.*--augment"):
+    with pytest.raises(KikiboubaError, match=r"2 different 2-bar windows where 5 are needed.*--augment"):
         kb.personalize("mel_2bar", short)
     made = make_personal("mel_2bar", short, augment=True, steps=2)
     assert len(made.songs.examples) == 2

@@ -74,7 +74,7 @@ def read_songs(
 
 def _too_few(count: int, fewest: int, representation: Any) -> str:
     bars = getattr(representation, "bars", None)
-    what = "drawings" if bars is None else f"different windows of {bars} bars"
+    what = "drawings" if bars is None else f"different {bars}-bar windows"
     more = "more of them" if bars is None else "a longer song, or several"
     return (
         f"too little to learn from: {count} {what} where {fewest} are needed; give {more}, or vary what is "
