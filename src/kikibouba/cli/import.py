@@ -1,8 +1,8 @@
 """Turn a checkpoint of the original programs into a model of ours.
 
-Takes TensorFlow checkpoints (prefix, folder, .tar, .tgz), folders of magenta.js or deeplearn.js, the .gen.json
-and .vae.json files of sketch-rnn-js, and the .pth files of music-translation. Every verb also takes such a path
-in place of a model.
+Takes TensorFlow checkpoints (prefix, folder, .tar, .tgz), folders of magenta.js or deeplearn.js, the
+.gen.json and .vae.json files of sketch-rnn-js, and the .pth files of music-translation. Every verb also takes
+such a path in place of a model.
 
 Example:
   kikibouba import cat-mel_2bar_big.tar -o models/mel_2bar_big
