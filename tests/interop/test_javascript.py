@@ -17,13 +17,20 @@ import torch
 
 import kikibouba as kb
 from interop.small_models import MUSIC, music_model
+from interop.test_golden_magenta_js import mean
+from kikibouba.config import Preset
 from kikibouba.data.chords import chord_class
+from kikibouba.data.groove import GrooveRepresentation
 from kikibouba.data.layout import Part
 from kikibouba.exporting import export
 from kikibouba.generate import Model
 from kikibouba.hub import bundled
 from kikibouba.importing import import_checkpoint
+from kikibouba.interop.magenta_js import write_magenta_js
+from kikibouba.interop.magenta_tf import music_vae_to_tf
+from kikibouba.models.music_vae.config import ModelConfig
 from kikibouba.nn.mixture_density import split_output
+from kikibouba.train.checkpoint import build_module
 
 NODE = Path(__file__).parent / "node"
 BUNDLED = [name for name in ("mel_2bar", "drums_2bar", "groove_humanize_2bar") if name in bundled()]
@@ -130,6 +137,37 @@ def test_music_vae(tmp_path):
         np.testing.assert_allclose(theirs["mu"], mu, atol=1e-4, err_msg=name)
         if name in ("melody", "drums", "groove", "mel_2bar", "drums_2bar"):
             check_notes(models[name], examples[name], theirs["notes"][0])
+
+
+def test_drums_one_by_one(tmp_path):
+    """Grooves whose drums are said one after the other, and told nothing, the hit, the next drum, or both. The
+    library encodes them whole, and decodes a ninth of the rows; those are ours.
+    """
+    jobs, ours = [], []
+    for extra in (0, 1, 9, 10):
+        told = {"hits_as_controls": extra in (1, 10), "tells_drum": extra >= 9}
+        groove = GrooveRepresentation(split_instruments=True, **told)
+        config = ModelConfig(z_size=4, enc_rnn_size=(5,), dec_rnn_size=(6, 6), decoder="groove")
+        weights = build_module(Preset("split", "music_vae", groove, config), 0).state_dict()
+        spec = {"type": "MusicVAE", "extraControls": [{"name": "told", "depth": extra}] if extra else []}
+        spec["dataConverter"] = {
+            "type": "GrooveConverter",
+            "args": {"numSteps": 32, "stepsPerQuarter": 4, "splitInstruments": True},
+        }
+        folder = tmp_path / str(extra)
+        write_magenta_js(folder, music_vae_to_tf(weights), spec)
+        model = import_checkpoint(folder).module
+        rng = np.random.default_rng(extra)
+        z, x = rng.standard_normal((2, 4), np.float32), rng.random((model.steps, 3), np.float32)
+        controls = rng.integers(0, 2, (model.steps, extra)).astype(np.float32)
+        heard = torch.from_numpy(controls).expand(2, -1, -1) if extra else None
+        said, _ = model.decode(torch.from_numpy(z), 0.0, controls=heard, stops=False)
+        ours.append((said.reshape(2, model.steps, -1)[:, :32, :3], mean(model, np.hstack([x, controls]))))
+        job = {"folder": str(folder), "z": z.tolist(), "tensors": [x.tolist()]}
+        jobs.append(job | ({"controls": {"extraControls": {"told": controls.tolist()}}} if extra else {}))
+    for (said, mu), theirs in zip(ours, run("music_vae.js", given=jobs), strict=True):
+        np.testing.assert_allclose(theirs["decoded"], said, atol=1e-5)
+        np.testing.assert_allclose(theirs["mu"], mu, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", ["uint16", "uint8"])
