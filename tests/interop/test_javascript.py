@@ -140,8 +140,8 @@ def test_music_vae(tmp_path):
 
 
 def test_drums_one_by_one(tmp_path):
-    """Grooves whose drums are said one after the other, and told nothing, the hit, the next drum, or both. The
-    library encodes them whole, and decodes a ninth of the rows; those are ours.
+    """Grooves whose drums are said one after the other, and told nothing, the hit, the next drum, or both.
+    The library encodes them whole, and decodes a ninth of the rows; those are ours.
     """
     jobs, ours = [], []
     for extra in (0, 1, 9, 10):

@@ -30,7 +30,7 @@ def sketch_rnn_from(original: Original, name: str) -> tuple[Preset, dict[str, np
         KikiboubaError: variables are missing, or their shapes contradict each other.
     """
     if original.missing:
-        said = "; ".join(f"{key} ({why})" for key, why in sorted(original.missing.items()))
+        said = original.what_is_missing()
         raise KikiboubaError(f"variables of the Sketch-RNN are missing: {said}; find the missing files")
     model = config_from_tf(original.variables)
     representation = SketchRepresentation()

@@ -55,7 +55,7 @@ def nsynth_from(original: Original, name: str) -> tuple[Preset, Arrays]:
         KikiboubaError: variables are missing, or are none of NSynth's.
     """
     if original.missing:
-        said = "; ".join(f"{key} ({why})" for key, why in sorted(original.missing.items()))
+        said = original.what_is_missing()
         raise KikiboubaError(f"variables of the autoencoder are missing: {said}; find the missing files")
     state = dict(_nsynth_weight(key, value) for key, value in original.variables.items() if value.ndim)
     base = find_preset("h512_bo16")

@@ -29,6 +29,10 @@ class Original:
     notes: tuple[str, ...] = ()
     """What the user should know of how it was read."""
 
+    def what_is_missing(self) -> str:
+        """The missing variables and why, in one line."""
+        return "; ".join(f"{name} ({why})" for name, why in sorted(self.missing.items()))
+
 
 def read_json_object(path: Path, max_bytes: int = 1 << 20) -> Any:
     """A small JSON file that may be anything.
