@@ -1,5 +1,6 @@
 """Whole pieces through sequence-to-sequence models: windows, carried context, tempos, styles, bad input."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -93,6 +94,15 @@ def test_a_tempo_change_moves_the_translation_with_the_tune():
     a, b = (t.notes[t.notes["instrument"] == 1] for t in (straight, found))
     np.testing.assert_array_equal(a["pitch"], b["pitch"])
     np.testing.assert_allclose(np.where(a["start"] > 4, 2 * a["start"] - 4, a["start"]), b["start"])
+
+
+def test_a_piece_in_another_key_is_arranged_alike():
+    translator = made(replace(PAIRS, in_c=True))
+    higher = song(bars=4)
+    higher.notes["pitch"][~higher.notes["is_drum"]] += 2
+    a, b = (translator.translate(Tune(piece)).notes.notes for piece in (song(bars=4), higher))
+    np.testing.assert_array_equal((a["pitch"] + 2) % 12, b["pitch"] % 12)  # at the edges another octave
+    np.testing.assert_array_equal(a["start"], b["start"])
 
 
 def test_choices():

@@ -23,6 +23,7 @@ from kikibouba.data.dynamics_roll import KEYS, LOWEST, DynamicsRepresentation
 from kikibouba.data.event_tokens import BAR, Steps
 from kikibouba.data.music_files import MUSIC_SUFFIXES, first_piece, is_music
 from kikibouba.data.notes import NoteSequence
+from kikibouba.data.pairs_key import shifted
 from kikibouba.data.pairs_windows import placed_notes, window
 from kikibouba.data.quarters import Section, sections, steps_in
 from kikibouba.errors import KikiboubaError, did_you_mean
@@ -108,13 +109,13 @@ class SequenceTranslator:
             return Tune(self._with_dynamics(piece, number or 0))
         lead = self.representation.lead(piece)
         generator = torch.Generator(self.device).manual_seed(choice.seed)
-        parts = []
+        parts, shift = [], self.representation.shift(lead)
         for section in sections(lead):
             notes, _ = steps_in(lead, section, self.representation.steps_per_quarter)
             said = _nothing()
-            for _, found in self._windows(notes, number, choice, generator):
+            for _, found in self._windows(shifted(notes, shift), number, choice, generator):
                 said = _together(said, found)
-            parts.append(self._placed(said, section, lead))
+            parts.append(self._placed(shifted(said, -shift), section, lead))
         return Tune(self._joined(lead, np.concatenate(parts)))
 
     def windows(
@@ -126,7 +127,8 @@ class SequenceTranslator:
         lead = self.representation.lead(_piece_of(source))
         notes, _ = steps_in(lead, sections(lead)[0], self.representation.steps_per_quarter)
         generator = torch.Generator(self.device).manual_seed(choice.seed)
-        for found, _ in self._windows(notes, self._style(None, style), choice, generator):
+        moved = shifted(notes, self.representation.shift(lead))
+        for found, _ in self._windows(moved, self._style(None, style), choice, generator):
             yield found
 
     def _style(self, to: str | None, style: str | None) -> int | None:

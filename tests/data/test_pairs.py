@@ -8,6 +8,7 @@ from kikibouba.data.midi import write_midi
 from kikibouba.data.notes import NoteSequence, make_notes
 from kikibouba.data.pairs import PairsRepresentation
 from kikibouba.data.pairs_files import lead, style_of, tracks_pair
+from kikibouba.data.pairs_key import shift_to_c, shifted
 from kikibouba.data.pairs_restyle import RestyleRepresentation
 from kikibouba.data.pairs_windows import split
 from kikibouba.data.prepare import prepare, report
@@ -207,3 +208,27 @@ def test_a_sketch_keeps_a_note_and_without_corruption_all():
     same = RestyleRepresentation(corruption=0.0).sketch(tune, rng)
     for column, wanted in zip(same, tune, strict=True):
         np.testing.assert_array_equal(column, wanted)
+
+
+def test_the_key_is_guessed_from_the_source_alone():
+    scale = np.array([0, 2, 4, 5, 7, 9, 11, 12, 7, 4, 0])
+    for tonic in range(12):
+        tune = Steps(np.arange(11) * 4, 60 + tonic + scale, np.full(11, 4), np.full(11, 80))
+        assert (tonic + shift_to_c(tune)) % 12 == 0
+        minor = tune._replace(pitch=60 + tonic + np.array([0, 2, 3, 5, 7, 8, 10, 12, 7, 3, 0]))
+        assert (tonic + shift_to_c(minor)) % 12 == 9
+    assert shift_to_c(Steps(*np.zeros((4, 0), np.int64))) == 0
+    assert shifted(tune._replace(pitch=np.array([1, 126])), -5).pitch.tolist() == [8, 121]
+
+
+def test_in_c_moves_source_and_target_together():
+    plain, in_c = PairsRepresentation(bars=2), PairsRepresentation(bars=2, in_c=True)
+    piece = song()
+    piece.notes["pitch"] += 3
+    pair = tracks_pair(piece, plain.source_tracks, plain.target_tracks)
+    shift = in_c.shift(pair.source)
+    assert -6 <= shift <= 5
+    for one, other in zip(plain.windows(pair), in_c.windows(pair), strict=True):
+        for before, after in zip(split(one), split(other), strict=True):
+            moved = plain.vocabulary.decode(after).pitch - plain.vocabulary.decode(before).pitch
+            assert set(moved.tolist()) == {shift}

@@ -21,6 +21,7 @@ from kikibouba.data.event_tokens import EventVocabulary, Steps
 from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of
 from kikibouba.data.notes import NoteSequence
 from kikibouba.data.pairs_files import TABLE, PiecePair, lead, read_pairs, style_of, tracks_pair
+from kikibouba.data.pairs_key import shift_to_c, shifted
 from kikibouba.data.pairs_windows import (
     check_settings,
     collate,
@@ -67,6 +68,10 @@ class PairsRepresentation:
     """A translated piece contains the source too: an accompaniment is heard under its tune."""
     program: int = 0
     """General MIDI program of the target."""
+    in_c: bool = False
+    """Bring all pieces into C major or A minor, by what the source sounds like; what is translated goes back
+    into its own key.
+    """
     transpose_range: tuple[int, ...] = (0, 0)
     """Semitones, both ends included, by which training examples are shifted at random."""
 
@@ -111,7 +116,8 @@ class PairsRepresentation:
         """
         style = None if not self.styles else self.style_number(item.style)
         found, full = [], 0
-        for source, target in self._sections(item):
+        shift = self.shift(item.source)
+        for source, target in ((shifted(a, shift), shifted(b, shift)) for a, b in self._sections(item)):
             for first in window_starts(max(source.start.max(initial=0), target.start.max(initial=0)), self):
                 here, there = (window(notes, first, self) for notes in (source, target))
                 if not len(here.start) or not len(there.start):
@@ -137,6 +143,13 @@ class PairsRepresentation:
                 f"target into {len(theirs)}"
             )
         return zip(ours, theirs, strict=True)
+
+    def shift(self, source: NoteSequence) -> int:
+        """Semitones by which a piece is moved before it is read; 0 unless `in_c`."""
+        if not self.in_c:
+            return 0
+        parts = [steps_in(source, section, self.steps_per_quarter)[0] for section in sections(source)]
+        return shift_to_c(Steps(*map(np.concatenate, zip(*parts, strict=True))))
 
     def style_number(self, name: str) -> int:
         """The number of a style. Raises KikiboubaError if there is no such style; says the nearest."""

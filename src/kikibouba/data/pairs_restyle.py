@@ -123,6 +123,10 @@ class RestyleRepresentation:
         """What of a user's piece is the tune."""
         return lead(sequence, self.tracks)
 
+    def shift(self, source: NoteSequence) -> int:
+        """Semitones by which a piece is moved before it is read: none."""
+        return 0
+
     def source(self, notes: Steps, style: int | None = None) -> np.ndarray:
         """Notes of a window as the encoder reads them, int64 [S]: as a sketch, the same one each time."""
         rng = np.random.default_rng(zlib.crc32(np.stack(notes).tobytes()))

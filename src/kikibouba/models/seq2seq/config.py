@@ -82,7 +82,7 @@ _PAIRS = Preset(
 _ARRANGE = replace(
     _PAIRS,
     name="arrange",
-    representation=replace(_PAIRS.representation, to="piano-arrangement"),
+    representation=PairsRepresentation(to="piano-arrangement", in_c=True),
     model=ModelConfig(units=512, embedding_size=192, own_symbols=0.1),
     description="a tune becomes a piano arrangement: tracks MELODY and PIANO of POP909, four bars",
 )
@@ -95,15 +95,15 @@ PRESETS = {
         replace(
             _ARRANGE,
             name="arrange_small",
-            model=ModelConfig(units=256, embedding_size=96, own_symbols=0.1),
-            train=replace(TRAIN, num_steps=6_000, decay_rate=0.9993),
-            description="`arrange` in half the width, small enough to bundle",
+            model=ModelConfig(embedding_size=96, input_feeding=False),
+            train=replace(TRAIN, num_steps=2_400, learning_rate=3e-3, decay_rate=0.9988, eval_every=300),
+            description="`arrange` in half the width, without input feeding: all steps are trained at once",
         ),
         replace(
             _PAIRS,
             name="harmonize",
             representation=replace(
-                _PAIRS.representation,
+                _ARRANGE.representation,
                 source_tracks=("Soprano",),
                 target_tracks=("Alto", "Tenor", "Bass"),
                 to="chorale",
