@@ -250,6 +250,9 @@ def test_nothing_else_is_written_over(weights, song, tmp_path):
     with pytest.raises(KikiboubaError, match="another kind of model"):
         kb.personalize("mel_2bar", song, out=tmp_path / "kept", steps=2)
     assert (tmp_path / "kept/model.safetensors").read_bytes() == before
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(KikiboubaError, match="is a file"):
+        kb.personalize("mel_2bar", song, out=tmp_path / "file", steps=2)
     kb.personalize("mel_2bar", song, out=tmp_path / "mine", steps=2)
     kb.personalize("mel_2bar", song, out=tmp_path / "mine", steps=2)  # its own like may be replaced
 

@@ -60,8 +60,8 @@ def read_songs(
         except KikiboubaError as error:
             if len(sources) == 1:
                 raise
-            skipped[name] = str(error)
-            warnings.warn(f"skipped {name}: {error}", stacklevel=3)
+            skipped[name] = str(error).removeprefix(f"{name}: ")
+            warnings.warn(f"skipped {name}: {skipped[name]}", stacklevel=3)
     if not names:
         raise KikiboubaError(f"none of the {len(sources)} songs can be read")
     if skipped:

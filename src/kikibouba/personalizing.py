@@ -24,6 +24,7 @@ from kikibouba.bridges.over_base import OverBase
 from kikibouba.bridges.posteriors import encode_dataset, weights_hash
 from kikibouba.config import Preset, all_presets, find_preset, read_json
 from kikibouba.data.files import write_text
+from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.rank_correlation import spearman
 from kikibouba.generate import Model
@@ -165,7 +166,9 @@ def over(recipe: Preset, base: Model) -> Preset:
 
 
 def check_out(out: Path) -> None:
-    """Raise KikiboubaError if a folder holds something that a bridge must not be written over."""
+    """Raise KikiboubaError if a bridge cannot go to a folder: it is a file, or holds another model."""
+    if out.exists() and not out.is_dir():
+        raise KikiboubaError(f"{out} is a file; name a folder for the bridge")
     if (out / "config.json").is_file() and read_json(out / "config.json").get("family") != "midime":
         raise KikiboubaError(f"{out} holds another kind of model; choose another folder")
 
@@ -276,17 +279,8 @@ def train_over_base(
     """
     model = hub.load_model(base, device)
     recipe, dataset, out = over(preset, model), open_for(model, data), Path(out)
-    limits = {"train": TRAIN_POSTERIORS, "valid": VALID_POSTERIORS}
-    found = {
-        split: encode_dataset(model.name, model.module, dataset, split, out / "posteriors", limit)
-        for split, limit in limits.items()
-        if split == "train" or split in dataset.splits
-    }
-    q = {
-        split: Normal(*(torch.tensor(column).to(model.device) for column in (p.mu, p.sigma)))
-        for split, p in found.items()
-    }
-    what = f"{len(found['train'])} posteriors of {recipe.model.base} over {data}"
+    q, attributes = _posteriors(model, dataset, out / "posteriors")
+    what = f"{len(q['train'].mu)} posteriors of {recipe.model.base} over {data}"
     batches = LatentBatches(q["train"], q.get("valid"), recipe.train.batch_size, seed, what)
     bridge = cast(MidiMe, build_module(recipe, seed))
     bridge.set_units(q["train"].mu.cpu())
@@ -305,7 +299,26 @@ def train_over_base(
     )
     if os.environ.get("RANK", "0") == "0":
         kept, best = load_checkpoint(out, device)
-        prior, sliders = _tidy(cast(MidiMe, best), q["train"], found["train"].attributes)
+        prior, sliders = _tidy(cast(MidiMe, best), q["train"], attributes)
         metrics |= {"sliders": sliders}
         _save(out, kept, cast(MidiMe, best), prior, metrics, (out / "README.md").read_text(encoding="utf-8"))
     return metrics
+
+
+def _posteriors(
+    model: Model, dataset: Dataset, cache: Path
+) -> tuple[dict[str, Normal], dict[str, np.ndarray]]:
+    """Split → a base's posteriors, of those for training and, if there are any, validation; the attributes of
+    the former.
+    """
+    limits = {"train": TRAIN_POSTERIORS, "valid": VALID_POSTERIORS}
+    found = {
+        split: encode_dataset(model.name, model.module, dataset, split, cache, limit)
+        for split, limit in limits.items()
+        if split == "train" or split in dataset.splits
+    }
+    q = {
+        split: Normal(*(torch.tensor(column).to(model.device) for column in (p.mu, p.sigma)))
+        for split, p in found.items()
+    }
+    return q, found["train"].attributes

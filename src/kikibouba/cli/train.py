@@ -75,38 +75,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train."""
-    import dataclasses
-
     from kikibouba.cli.common import overrides
     from kikibouba.config import load_preset
     from kikibouba.hub import is_over_base
-    from kikibouba.training import train_model, train_translator
+    from kikibouba.training import train_model
 
     preset = load_preset(args.preset, overrides(args.set))
     if is_over_base(preset):
         _train_over_base(preset, args)
     elif preset.representation is None:
-        if args.start_from:
-            raise KikiboubaError(
-                "--start-from is for models; a translator trains in minutes, start it afresh"
-            )
-        if args.match:
-            categories = tuple(_row(row, args.bases or ()) for row in args.match.split(","))
-            model = dataclasses.replace(preset.model, categories=categories)
-            preset = dataclasses.replace(preset, model=model)
-        train_translator(
-            preset,
-            args.bases or (),
-            args.data,
-            args.out,
-            labels=_labels(args.labels),
-            seed=args.seed,
-            device=args.device,
-            max_minutes=args.max_minutes,
-            num_steps=args.steps,
-            resume=not args.fresh,
-            tensorboard=args.tensorboard,
-        )
+        _train_translator(preset, args)
     else:
         if args.bases or args.labels or args.match or len(args.data) > 1:
             raise KikiboubaError(
@@ -125,6 +103,33 @@ def run(args: argparse.Namespace) -> None:
             tensorboard=args.tensorboard,
         )
     print(args.out)
+
+
+def _train_translator(preset: "Preset", args: argparse.Namespace) -> None:
+    """A bridge between models."""
+    import dataclasses
+
+    from kikibouba.training import train_translator
+
+    if args.start_from:
+        raise KikiboubaError("--start-from is for models; a translator trains in minutes, start it afresh")
+    if args.match:
+        categories = tuple(_row(row, args.bases or ()) for row in args.match.split(","))
+        model = dataclasses.replace(preset.model, categories=categories)
+        preset = dataclasses.replace(preset, model=model)
+    train_translator(
+        preset,
+        args.bases or (),
+        args.data,
+        args.out,
+        labels=_labels(args.labels),
+        seed=args.seed,
+        device=args.device,
+        max_minutes=args.max_minutes,
+        num_steps=args.steps,
+        resume=not args.fresh,
+        tensorboard=args.tensorboard,
+    )
 
 
 def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
