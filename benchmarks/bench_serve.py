@@ -30,6 +30,13 @@ NONSENSE = 500
 START = "kikibouba studio: "
 
 
+WATCH = """(() => {
+  window.waits = [];
+  studio.paper.addEventListener("lift", () => (window.lifted = performance.now()));
+  studio.player.addEventListener("start", () => window.waits.push(performance.now() - window.lifted));
+})()"""
+"""Collects in the page how long each tune was in coming."""
+
 JUNK = ["}", "[", '"', "-", "1e999", "NaN", "null", "\x00", "é", "[[[["]
 PATHS = ["translate", "sample", "render", "interpolate", "read?name=a.mid", "personalize", "decode"]
 
@@ -110,14 +117,8 @@ def in_a_browser(address: str) -> None:
         page.goto(address)
         page.wait_for_selector("html[data-ready]")
         paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-        size = page.evaluate(
-            "performance.getEntriesByType('resource').reduce((n, r) => n + r.decodedBodySize, 0)"
-        )
-        page.evaluate(
-            """studio.paper.addEventListener("lift", () => (window.lifted = performance.now()));
-            window.waits = [];
-            studio.player.addEventListener("start", () => window.waits.push(performance.now() - window.lifted));"""
-        )
+        size = sum(page.evaluate("performance.getEntriesByType('resource').map((r) => r.decodedBodySize)"))
+        page.evaluate(WATCH)
         box = page.locator("#paper").bounding_box()
         assert box is not None
         for k in range(10):
@@ -133,8 +134,8 @@ def in_a_browser(address: str) -> None:
         waits = page.evaluate("window.waits")
         print(f"page: {size / 1e3:.0f} kB, first paint after {paint:.0f} ms")
         print(
-            f"pen lifted to tune started: median {np.median(waits):.0f} ms, most {max(waits):.0f} ms; 250 ms of "
-            "it are a pause in which another stroke may begin"
+            f"pen lifted to tune started: median {np.median(waits):.0f} ms, most {max(waits):.0f} ms; "
+            "250 ms of it are a pause in which another stroke may begin"
         )
         browser.close()
 
@@ -156,8 +157,9 @@ def main() -> None:
             for users in args.users:
                 times, errors = asyncio.run(crowd(address, users, args.seconds))
                 p50, p95 = np.quantile(times, [0.5, 0.95])
+                rate = len(times) / args.seconds
                 print(
-                    f"{users:3d} users: {len(times) / args.seconds:5.1f} answers/s, median {1e3 * p50:5.0f} ms, "
+                    f"{users:3d} users: {rate:5.1f} answers/s, median {1e3 * p50:5.0f} ms, "
                     f"p95 {1e3 * p95:5.0f} ms, {errors} errors, {memory(server.pid):.2f} GB"
                 )
             statuses = asyncio.run(nonsense(address))

@@ -38,8 +38,8 @@ LAYERS = (
         "morph",
         "latent_map",
         "constraint_training",
+        "constraining",
     ),
-    ("constraining",),
     ("web",),
     ("cli", "__main__"),
 )

@@ -66,7 +66,7 @@ def _at_home(
     translator: Translator, sources: Sequence[Source], kinds: Sequence[str]
 ) -> tuple[np.ndarray, str]:
     """The posterior means [n, Z] of sources in the domain of the first one, and that domain."""
-    domains = [translator.domain_of(kind) for kind in kinds]
+    domains = [translator.domain(kind) for kind in kinds]
     home = domains[0]
     rows = []
     for source, domain in zip(sources, domains, strict=True):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from kikibouba.web import limits
+from kikibouba.web.jobs import Greedy
+from kikibouba.web.workers import Busy
 
 LINE = {"drawing": [[[0, 10, 20], [0, 30, 0]]]}
 
@@ -158,6 +160,17 @@ def test_songs_that_cannot_be_learnt_end_the_job(client):
 )
 def test_there_is_nothing_else(client, path):
     refused(client.get(path), 404)
+
+
+@pytest.mark.parametrize(("error", "status"), [(Greedy, 429), (Busy, 503)])
+def test_too_much_is_said_with_a_time_to_come_back(client, monkeypatch, error, status):
+    def full(*_):
+        raise error
+
+    monkeypatch.setattr(client.app.state.jobs, "begin", full)
+    answer = client.post("/api/personalize", json={"songs": [{"name": "a.mid", "content": "AAAA"}]})
+    refused(answer, status)
+    assert int(answer.headers["retry-after"]) == limits.RETRY_AFTER
 
 
 def test_wrong_methods(client):

@@ -256,6 +256,44 @@ def test_a_style_of_ones_own(visit, examples):
     page.wait_for_selector("text=Choose songs")
 
 
+def test_every_model_makes_something(visit, client):
+    page = visit()
+    page.click("#tab-models")
+    names = [m["name"] for m in client.get("/api/models").json()["models"] if not m["is_translator"]]
+    page.wait_for_selector(".card-button")
+    assert page.locator(".card-button").count() == len(names)
+    for k in range(len(names)):
+        page.locator(".card-button").nth(k).click()
+        page.wait_for_selector(".stage:not([aria-busy])")
+        assert heard(page), names[k]
+        page.click("#play")
+
+
+def test_a_silent_server_is_said(browser, server):
+    page = browser.new_page()
+    page.goto(server)
+    page.wait_for_selector("html[data-ready]")
+    page.route("**/api/translate", lambda route: route.abort())
+    draw(page, ZIGZAG)
+    page.wait_for_selector(".toast.shown")
+    assert "kikibouba serve" in page.inner_text("#toast")
+    page.wait_for_selector(".stage:not([aria-busy])")
+    page.unroute("**/api/translate")
+    refuse = {"status": 422, "json": {"error": "no such luck"}}
+    page.route("**/api/translate", lambda route: route.fulfill(**refuse))
+    page.click("#again")
+    page.wait_for_selector("text=No such luck.")
+    page.close()
+
+
+def test_the_page_of_the_api(visit, server):
+    page = visit()
+    page.goto(f"{server}/api")
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator(".address").count() >= 12
+    assert "/api/translate" in page.inner_text("#paths")
+
+
 def test_keyboard_alone(visit):
     page = visit()
     page.keyboard.press("Tab")
@@ -274,7 +312,7 @@ def test_keyboard_alone(visit):
     assert page.evaluate("studio.modes.play.notes.map((n) => n.pitch)") == [68]
 
 
-@pytest.mark.parametrize("mode", ["draw", "play", "morph", "map", "mine"])
+@pytest.mark.parametrize("mode", ["draw", "play", "morph", "map", "mine", "models"])
 def test_a_phone_is_wide_enough(visit, mode):
     page = visit(viewport=PHONE, has_touch=True)
     page.click(f"#tab-{mode}")
@@ -292,9 +330,10 @@ def test_accessible(visit, scheme):
         pytest.skip("no axe-core (make test installs it with npm)")
     page = visit(color_scheme=scheme)
     page.evaluate(AXE.read_text(encoding="utf-8") + "; 0")
-    for mode in ("draw", "play", "morph", "map", "mine"):
+    for mode in ("draw", "play", "morph", "map", "mine", "models"):
         page.click(f"#tab-{mode}")
-        page.wait_for_timeout(700)
+        page.wait_for_timeout(500)
+        page.wait_for_selector(".stage:not([aria-busy])")
         found = page.evaluate(
             "axe.run().then((r) => r.violations.map((v) => [v.impact, v.id, v.nodes[0].html]))"
         )

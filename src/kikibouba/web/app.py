@@ -1,5 +1,6 @@
 """The studio as an ASGI application: what is served where, by which workers, and how errors are told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from kikibouba import __version__
 from kikibouba.errors import KikiboubaError
 from kikibouba.web import limits
 from kikibouba.web.guard import Guard
-from kikibouba.web.jobs import Jobs
+from kikibouba.web.jobs import Greedy, Jobs
 from kikibouba.web.metrics import Metrics
 from kikibouba.web.pages import Pages
 from kikibouba.web.routes import router
@@ -34,7 +35,9 @@ def create_app(workers: int = 1) -> FastAPI:
         state.jobs = Jobs(state.reader)
         state.metrics.gauge("waiting", lambda: state.studio.waiting)
         state.metrics.gauge("personal_models", lambda: len(state.jobs.jobs))
+        expiring = asyncio.create_task(state.jobs.keep_expiring())
         yield
+        expiring.cancel()
         for part in (state.jobs, state.reader, state.studio):
             part.close()
 
@@ -46,7 +49,7 @@ def create_app(workers: int = 1) -> FastAPI:
     app.include_router(router)
     pages = Pages()
 
-    @app.get("/{path:path}", include_in_schema=False)
+    @app.api_route("/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
     def page(path: str, request: Request) -> Response:
         return pages.answer(path, request)
 
@@ -86,6 +89,11 @@ def _busy(_: Request, __: Exception) -> JSONResponse:
     )
 
 
+def _greedy(_: Request, __: Exception) -> JSONResponse:
+    message = "two models of yours are being made already; wait for one of them"
+    return _refused(429, message, {"Retry-After": f"{limits.RETRY_AFTER}"})
+
+
 def _too_slow(_: Request, __: Exception) -> JSONResponse:
     return _refused(422, "that took too long and was given up; try something smaller")
 
@@ -103,6 +111,7 @@ HANDLERS = {
     RequestValidationError: _invalid,
     HTTPException: _http_error,
     Busy: _busy,
+    Greedy: _greedy,
     TooSlow: _too_slow,
     Crashed: _crashed,
     Exception: _internal,

@@ -20,7 +20,9 @@ Content = Mapping[str, Any]
 
 def described(artifact: Artifact) -> dict[str, Any]:
     """An artifact as JSON, with what was measured."""
-    assert isinstance(artifact, Tune | Drawing)
+    if not isinstance(artifact, Tune | Drawing):
+        what = type(artifact).__name__.lower()
+        raise KikiboubaError(f"a {what} came of it, which the studio cannot show yet; use kikibouba sample")
     return json.loads(artifact.to_json()) | measured(artifact)
 
 

@@ -17,8 +17,10 @@ from kikibouba.web.workers import Busy, Crashed, Pool, Stopped, TooSlow
 
 KEEP_ALIVE_SECONDS = 10.0
 """A comment goes to the browser so often, so that nobody between gives up the connection."""
-MOST_TRAINING = 8
-"""Jobs that train or wait to; they go one after the other."""
+MOST_TRAINING, MOST_OF_ONE = 8, 2
+"""Jobs that train or wait to, of all visitors and of one; they go one after the other."""
+EXPIRE_SECONDS = 60.0
+"""How often what is not used any more is looked for."""
 
 
 @dataclass(eq=False)
@@ -26,6 +28,7 @@ class Job:
     """One personal model: being made, made, or failed."""
 
     name: str
+    owner: str
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """("progress" | "done" | "failed", what the browser is told)"""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,6 +49,10 @@ class Job:
         self.changed = asyncio.Event()
 
 
+class Greedy(Exception):
+    """One visitor has enough jobs already."""
+
+
 class Jobs:
     """All jobs of all browsers. The process they run in starts with the first one."""
 
@@ -55,14 +62,17 @@ class Jobs:
         self.pool: Pool | None = None
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, files: Sequence[tuple[str, bytes]], base: str | None, seed: int) -> Job:
-        """Start a job. Raises Busy if too many train."""
+    def begin(self, owner: str, files: Sequence[tuple[str, bytes]], base: str | None, seed: int) -> Job:
+        """Start a job for a visitor. Raises Busy if too many train, Greedy if too many are this visitor's."""
         self.expire()
-        if sum(not job.over for job in self.jobs.values()) >= MOST_TRAINING:
+        waiting = [job for job in self.jobs.values() if not job.over]
+        if sum(job.owner == owner for job in waiting) >= MOST_OF_ONE:
+            raise Greedy
+        if len(waiting) >= MOST_TRAINING:
             raise Busy
         if self.pool is None:
             self.pool = Pool(workshop, 1, limits.MAX_WAITING)
-        job = Job(secrets.token_urlsafe(16))
+        job = Job(secrets.token_urlsafe(16), owner)
         self.jobs[job.name] = job
         task = asyncio.create_task(self._make(job, self.pool, files, base, seed))
         self.tasks.add(task)
@@ -146,6 +156,12 @@ class Jobs:
         for number, job in enumerate(ready):
             if number < spare or now - job.used > limits.PERSONAL_SECONDS:
                 self.forget(job.name)
+
+    async def keep_expiring(self) -> None:
+        """`expire` for ever."""
+        while True:
+            await asyncio.sleep(EXPIRE_SECONDS)
+            self.expire()
 
     def close(self) -> None:
         """End everything."""

@@ -134,7 +134,8 @@ async def personalize(body: schemas.Personalize, request: Request) -> schemas.Be
         files = [(song.name, base64.b64decode(song.content, validate=True)) for song in body.songs]
     except (binascii.Error, ValueError):
         raise KikiboubaError("the content of a song must be base64") from None
-    job = request.app.state.jobs.begin(files, body.base, body.seed).name
+    owner = request.client.host if request.client else ""
+    job = request.app.state.jobs.begin(owner, files, body.base, body.seed).name
     return schemas.Begun(job=job, model=f"{MINE}{job}", events=f"/api/jobs/{job}/events")
 
 

@@ -228,6 +228,7 @@ class Model(BaseModel):
     description: str
     default: bool
     seconds: float | None
+    attributes: list[str]
 
 
 class Models(BaseModel):

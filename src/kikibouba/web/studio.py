@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from kikibouba import hub
+from kikibouba.bridges.attribute_vectors import read_vectors
+from kikibouba.bridges.posteriors import weights_hash
 from kikibouba.data.artifact_json import artifact_from_json
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.errors import KikiboubaError, did_you_mean
@@ -30,7 +32,7 @@ MAKERS = {
 
 
 class Studio:
-    """The bundled models and translators, each loaded once."""
+    """The bundled models and the translators between their kinds, each loaded once."""
 
     def __init__(self) -> None:
         torch.set_num_threads(1)  # one process a core
@@ -42,7 +44,7 @@ class Studio:
                 for domain, base in found.bases.items():
                     found.bases[domain] = self.models.setdefault(base.name, base)
                 self.translators[name] = found
-            else:
+            elif isinstance(found, Model):
                 self.models.setdefault(name, found)
         self._warm_up()
 
@@ -60,7 +62,10 @@ class Studio:
 
     def translator(self, source: str, target: str) -> Translator:
         """The one between two kinds. Raises KikiboubaError if there is none."""
-        return self.translators[hub.find_translator(source, target)]
+        name = hub.find_translator(source, target)
+        if name not in self.translators:
+            raise KikiboubaError(f"{name} translates from {source} to {target}, but not in the studio")
+        return self.translators[name]
 
     def list_models(self) -> bytes:
         """Every model and translator: name, kinds, size of z, what can be asked of it."""
@@ -68,7 +73,7 @@ class Studio:
             {
                 "name": model.name, "kinds": [model.kind], "z_size": model.z_size, "is_translator": False,
                 "description": model.preset.description, "default": model.name in hub.BASES.values(),
-                "seconds": model.seconds,
+                "seconds": model.seconds, "attributes": attributes_of(model),
             }
             for model in self.models.values()
         ]  # fmt: skip
@@ -76,6 +81,7 @@ class Studio:
             {
                 "name": found.name, "kinds": list(found.kinds), "z_size": 0, "is_translator": True,
                 "description": found.preset.description, "default": True, "seconds": None,
+                "attributes": [],
             }
             for found in self.translators.values()
         ]  # fmt: skip
@@ -86,7 +92,7 @@ class Studio:
         artifact = artifact_from_json(source)
         kind = kind_of(artifact)
         translator = self.translator(kind, to)
-        example = example_of(artifact, translator.bases[translator.domain_of(kind)].representation)
+        example = example_of(artifact, translator.bases[translator.domain(kind)].representation)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = translator.translate(example, to, kind=kind, seed=seed, temperature=temperature)
@@ -158,6 +164,13 @@ class Studio:
             allowed = ", ".join(suffix[1:] for suffix in found.suffixes)
             raise KikiboubaError(f"a {what} has no form {form!r}; allowed: {allowed}")
         return getattr(found, MAKERS[form])()
+
+
+def attributes_of(model: Model) -> list[str]:
+    """What can be asked of a model's samples."""
+    if model.vectors_file is None:
+        return []
+    return list(read_vectors(model.vectors_file, weights_hash(model.module)).vectors)
 
 
 def samples_of(model: Model, n: int, temperature: float, seed: int, attributes: Mapping[str, float]) -> bytes:

@@ -21,7 +21,6 @@ export class Keys {
     const { signal } = this.ends;
     document.addEventListener("keydown", (event) => this.#key(event, true), { signal });
     document.addEventListener("keyup", (event) => this.#key(event, false), { signal });
-    this.#midi(signal);
   }
 
   stop() {
@@ -39,14 +38,18 @@ export class Keys {
     else this.release(pitch);
   }
 
-  async #midi(signal) {
-    const access = await navigator.requestMIDIAccess?.().catch(() => null);
-    for (const input of access?.inputs.values() ?? []) {
-      input.addEventListener("midimessage", ({ data: [status, pitch, velocity] }) => {
-        if ((status & 0xf0) === NOTE_ON && velocity) this.press(pitch, velocity);
-        else if ([NOTE_ON, NOTE_OFF].includes(status & 0xf0)) this.release(pitch);
-      }, { signal });
-    }
+  /** Listen to MIDI keyboards too, which the browser asks permission for; resolves to their names. */
+  async connect() {
+    const access = await navigator.requestMIDIAccess().catch(() => null);
+    const inputs = [...(access?.inputs.values() ?? [])];
+    for (const input of inputs) input.addEventListener("midimessage", ({ data }) => this.#message(data), { signal: this.ends.signal });
+    return inputs.map((input) => input.name);
+  }
+
+  #message([status, pitch, velocity]) {
+    const kind = status & 0xf0;
+    if (kind === NOTE_ON && velocity) this.press(pitch, velocity);
+    else if (kind === NOTE_ON || kind === NOTE_OFF) this.release(pitch);
   }
 
   /** The step of the roll that it is now. */

@@ -5,6 +5,7 @@ import { DrawMode } from "./draw.js";
 import { decode, encode } from "./link.js";
 import { MapMode } from "./map.js";
 import { MineMode } from "./mine.js";
+import { ModelsMode } from "./models.js";
 import { MorphMode } from "./morph.js";
 import { Paper } from "./paper.js";
 import { PlayMode } from "./play.js";
@@ -34,7 +35,7 @@ export class Studio {
     this.spike = MIDDLE;
     this.modes = {
       draw: new DrawMode(this), play: new PlayMode(this), morph: new MorphMode(this),
-      map: new MapMode(this), mine: new MineMode(this),
+      map: new MapMode(this), mine: new MineMode(this), models: new ModelsMode(this),
     };
     this.#controls();
     this.#playing();

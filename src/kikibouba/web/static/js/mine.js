@@ -1,16 +1,10 @@
 // Mine: a few songs of your own teach a small model; four sliders and as many samples as you like come of it.
 
 import { post } from "./api.js";
+import { WORDS, between, element, pill, soon } from "./elements.js";
 
 const RANGE = 2.5; // standard deviations that a slider goes to each side
 const LARGEST = 8_000_000; // bytes of all files together
-
-/** What a slider is named after: the attribute that it goes with most, and how. */
-const WORDS = {
-  jaggedness: ["smooth", "jagged"], density: ["calm", "busy"], register: ["low", "high"], contour: ["falling", "rising"],
-  range: ["narrow", "wide"], repetition: ["varied", "repeating"], syncopation: ["on the beat", "off the beat"],
-  brightness: ["dark", "bright"], angularity: ["round", "spiky"], aspect: ["wide", "tall"],
-};
 
 export class MineMode {
   constructor(studio) {
@@ -106,29 +100,18 @@ export class MineMode {
   #sliders() {
     const box = element("div", "invite sliders");
     box.append(element("strong", "", "In your style"));
-    this.ranges = this.model.sliders.map((related, k) => {
-      const [low, high] = words(related, k);
-      const row = element("label", "between");
-      const range = Object.assign(document.createElement("input"), { type: "range", min: -RANGE, max: RANGE, step: 0.1, value: 0 });
-      range.setAttribute("aria-label", `${low} to ${high}`);
-      range.addEventListener("input", () => this.#decodeSoon());
-      row.append(element("span", "", low), range, element("span", "", high));
-      box.append(row);
-      return range;
-    });
+    const moved = soon(() => this.#decode());
+    const sliders = this.model.sliders.map((related, k) => between(words(related, k), RANGE, moved));
+    this.ranges = sliders.map(({ range }) => range);
+    box.append(...sliders.map(({ row }) => row));
     const buttons = element("div", "row");
     const another = element("button", "soft", "Surprise me");
     another.addEventListener("click", () => document.getElementById("again").click());
-    const forget = element("button", "pill", "Forget it");
+    const forget = pill("Forget it");
     forget.addEventListener("click", () => this.forget());
     buttons.append(another, forget);
     box.append(buttons, element("p", "", `Learnt from ${this.model.examples} examples.`));
     this.studio.extra.replaceChildren(box);
-  }
-
-  #decodeSoon() {
-    clearTimeout(this.soon);
-    this.soon = setTimeout(() => this.#decode(), 80);
   }
 
   async #decode() {
@@ -165,10 +148,6 @@ function words(related, k) {
   const [name, strength] = Object.entries(related).filter(([name]) => name in WORDS).reduce((best, one) => (Math.abs(one[1]) > Math.abs(best[1]) ? one : best), ["", 0]);
   const pair = WORDS[name] ?? [`less z${k + 1}`, `more z${k + 1}`];
   return strength < 0 ? [...pair].reverse() : pair;
-}
-
-function element(tag, className = "", text = "") {
-  return Object.assign(document.createElement(tag), { className, textContent: text });
 }
 
 async function base64(file) {

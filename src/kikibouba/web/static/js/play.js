@@ -2,6 +2,7 @@
 // draws itself.
 
 import { post } from "./api.js";
+import { pill } from "./elements.js";
 import { Keys } from "./keys.js";
 import { fit, fromColumns } from "./ink.js";
 import { STEP, nameOf } from "./roll.js";
@@ -186,6 +187,12 @@ export class PlayMode {
     input.hidden = true;
     input.addEventListener("change", () => input.files.length && this.open(input.files[0]));
     open.addEventListener("click", () => input.click());
+    const keyboard = pill("MIDI keyboard");
+    keyboard.hidden = !navigator.requestMIDIAccess;
+    keyboard.addEventListener("click", async () => {
+      const names = await this.keys.connect();
+      this.studio.say(names.length ? `Play: ${names.join(", ")}.` : "No MIDI keyboard is connected, or the browser was not allowed to use it.");
+    });
     const tunes = examples.tunes.map(({ name, notes }) => {
       const button = pill(name);
       button.addEventListener("click", () => {
@@ -194,7 +201,7 @@ export class PlayMode {
       });
       return button;
     });
-    $("examples").replaceChildren(open, input, ...this.#pages(), ...tunes);
+    $("examples").replaceChildren(open, input, ...this.#pages(), ...tunes, keyboard);
   }
 
   #pages() {
@@ -208,13 +215,6 @@ export class PlayMode {
     };
     return [turn("‹", -1, "The two bars before"), label, turn("›", 1, "The next two bars")];
   }
-}
-
-/** A button of text. */
-export function pill(text, label = "") {
-  const button = Object.assign(document.createElement("button"), { className: "pill", textContent: text });
-  if (label) button.setAttribute("aria-label", label);
-  return button;
 }
 
 const toSmall = (note) => [note.pitch, Math.round(note.start / STEP), Math.max(1, Math.round((note.end - note.start) / STEP)), ...(note.is_drum ? [1] : [])];
