@@ -200,19 +200,19 @@ def test_bars_equal_the_original(shared: Path, key: str, files: int):
     assert seen >= files
 
 
-def test_decoded_notes_equal_the_original(shared: Path):
+@pytest.mark.parametrize(("key", "bars"), [("multiperf", 10), ("multiperf_chords", 4)])
+def test_decoded_notes_equal_the_original(shared: Path, key: str, bars: int):
+    representation = CHORDS if "chords" in key else PLAIN
     seen = 0
     for facts, content, _ in reference_files(shared, "pop909_as44"):
-        for decoded, array in zip(
-            facts.get("from_tensors", {}).get("multiperf", []),
-            PLAIN.windows(as_reference(content)) if "multiperf" in facts.get("from_tensors", {}) else [],
-            strict=False,
-        ):
-            sequence = PLAIN.to_sequence(array)
-            assert rounded(sequence) == sorted(decoded["notes"])
-            assert sequence.total_time == pytest.approx(decoded["total_time"], abs=1e-6)
+        decoded = facts.get("from_tensors", {}).get(key, [])
+        arrays = representation.windows(as_reference(content)) if decoded else []
+        for theirs, array in zip(decoded, arrays, strict=False):
+            sequence = representation.to_sequence(array)
+            assert rounded(sequence) == sorted(theirs["notes"])
+            assert sequence.total_time == pytest.approx(theirs["total_time"], abs=1e-6)
             seen += 1
-    assert seen >= 10
+    assert seen >= bars
 
 
 def rounded(sequence: NoteSequence) -> list[list[float]]:
