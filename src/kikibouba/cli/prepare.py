@@ -1,21 +1,27 @@
-"""Turn a folder of music files or drawings into a dataset that `train` reads.
+"""Turn a folder of music files, drawings or recordings into a dataset that `train` reads.
 
 Music is read from MIDI, MusicXML, ABC tune books and Magenta's TFRecords, drawings from SVG and QuickDraw's
-files. The first argument is a kind (melody, drums, groove, trio, multitrack, sketch) or a preset, whose
-representation is then used. Lists train.txt, valid.txt and test.txt in a folder `split` of the input, or in
---splits, say which file goes where; without lists a file's split follows from its name. Files that cannot be
-used are skipped, and listed with the reason. A run that was interrupted, even killed, goes on when the
-command is repeated.
+files, sound from WAV, FLAC, OGG, MP3 and NSynth's TFRecords. The first argument is a kind (melody, drums,
+groove, trio, multitrack, sketch, audio) or a preset, whose representation is then used. Lists train.txt,
+valid.txt and test.txt in a folder `split` of the input, or in --splits, say which file goes where; without
+lists a file's split follows from its name. Files that cannot be used are skipped, and listed with the reason.
+A run that was interrupted, even killed, goes on when the command is repeated.
+
+`prepare render` makes recordings of music, on one instrument a piece for training and on all of them for
+testing, in a folder that `prepare audio` takes.
 
 Example:
   kikibouba prepare melody my_midi_files datasets/mine --limit 1000
   kikibouba prepare my_drums.toml groove datasets/my_drums --workers 2
+  kikibouba prepare render my_midi_files recordings --domains piano strings --seconds 30
+  kikibouba prepare audio recordings datasets/timbre
 """
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from kikibouba.cli.common import add_overrides
+from kikibouba.cli.common import add_overrides, add_seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "kind",
         metavar="KIND",
-        help="melody, drums, groove, trio, multitrack, sketch, a preset, or a .toml file",
+        help="melody, drums, groove, trio, multitrack, sketch, audio, a preset, or a .toml file; or render",
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="files or folders")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the dataset")
@@ -46,6 +52,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="read the first N files only")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     add_overrides(parser, "representation.max_length=130")
+    rendering = parser.add_argument_group("for render")
+    rendering.add_argument(
+        "--domains",
+        nargs="+",
+        default=("piano", "strings"),
+        metavar="NAME",
+        help="instruments: piano, strings, flute, ...; or NAME=PROGRAM of General MIDI, from 0",
+    )
+    rendering.add_argument("--soundfont", nargs="+", type=Path, default=(), metavar="SF2", help=".sf2 files")
+    rendering.add_argument(
+        "--seconds", type=float, default=60.0, metavar="S", help="at most so much of a piece (default 60)"
+    )
+    add_seed(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -55,6 +74,9 @@ def run(args: argparse.Namespace) -> None:
     from kikibouba.hub import representation_for
 
     splits = args.splits[0] if args.splits and len(args.splits) == 1 else args.splits
+    if args.kind == "render":
+        _render(args, splits)
+        return
     dataset = prepare(
         representation_for(args.kind, overrides(args.set)),
         args.inputs,
@@ -66,3 +88,28 @@ def run(args: argparse.Namespace) -> None:
         workers=args.workers,
     )
     print(report(dataset))
+
+
+def _render(args: argparse.Namespace, splits: Any) -> None:
+    """Make recordings."""
+    from collections import Counter
+
+    from kikibouba.data.render_domains import render
+    from kikibouba.errors import KikiboubaError
+
+    if args.set or args.unique:
+        raise KikiboubaError("render takes no --set and no --unique; `prepare audio` does, of what it makes")
+    made = render(
+        args.inputs,
+        args.out,
+        args.domains,
+        soundfonts=args.soundfont,
+        splits=splits,
+        fractions=tuple(args.fractions),
+        seconds=args.seconds,
+        seed=args.seed,
+        limit=args.limit,
+        workers=args.workers,
+    )
+    counts = Counter(one.domain for one in made)
+    print(f"{args.out}: recordings of {', '.join(f'{count} {name}' for name, count in counts.items())}")

@@ -66,6 +66,11 @@ def read_wav(path: Path) -> Recording:
     content = _bytes(path)
     if content[:4] in (b"RF64", b"RIFX"):
         return _read_other(path)
+    return decoded_wav(content, path)
+
+
+def decoded_wav(content: bytes, path: Path) -> Recording:
+    """The bytes of a WAV file; `path` is what it is called in messages."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         raise KikiboubaError(f"{path} is no WAV file: it does not begin with RIFF … WAVE")
     layout: tuple[int, int, int, int] | None = None
