@@ -152,7 +152,7 @@ def learn(attention, backwards, steps=220):
     return right / total
 
 
-def test_attention_learns_to_copy_and_to_reverse_and_without_it_much_less_is_learnt():
+def test_toy_tasks_are_learnt_with_attention_and_much_less_without():
     assert learn("general", backwards=False) >= 0.99
     assert learn("general", backwards=True) >= 0.99
     assert learn("none", backwards=False) < 0.9
