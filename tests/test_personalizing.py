@@ -187,6 +187,11 @@ def test_too_little_says_how_much_is_needed_and_augmentation_helps(weights, tmp_
     assert kb.personalize("sketch", drawing, augment=True, steps=2).kind == "sketch"
 
 
+def test_what_is_enough_is_not_varied(weights, song):
+    plain, asked = (kb.personalize("mel_2bar", song, augment=asked, steps=4) for asked in (False, True))
+    assert equal(plain.sample_arrays(4), asked.sample_arrays(4))
+
+
 def test_variations_fill_up_and_mean_the_same(weights):
     base = kb.load("mel_2bar")
     examples = base.sample_arrays(3, temperature=1.0)

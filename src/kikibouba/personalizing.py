@@ -81,8 +81,8 @@ def personalize(
         preset: "personal", or one of the originals: "midime", "ae-cat-mel_2bar_big".
         out: folder to keep the bridge in, for `load`. It names the base and does not hold it.
         steps: of training; by default the preset's.
-        augment: learn from variations too, where there are few examples: what the representation makes of
-            them (melodies are transposed), drawn from the base's posteriors.
+        augment: where there are fewer than `FEWEST` examples, learn from variations too: what the
+            representation makes of them (melodies are transposed), drawn from the base's posteriors.
         seed: of the initial weights and all noise.
         device: of the base, where it is not loaded yet.
         progress: called after each step with (steps done, steps in all, loss).
@@ -120,13 +120,16 @@ def make_personal(
 ) -> Personal:
     """`personalize`, with what there is to know about the model."""
     began = time.monotonic()
-    recipe = _recipe(preset, steps, augment)
+    recipe = _recipe(preset, steps)
     if out is not None:
         check_out(Path(out))
     base = base if isinstance(base, Model) else hub.load_model(base, device)
-    recipe = over(recipe, base)
     found = read_songs(songs, base.representation, 1 if augment else FEWEST, seed)
-    examples = varied(found.examples, base.representation, seed) if augment else found.examples
+    examples = found.examples
+    if len(examples) < FEWEST:
+        examples = varied(examples, base.representation, seed)
+        recipe = dataclasses.replace(recipe, model=dataclasses.replace(recipe.model, learn_from="samples"))
+    recipe = over(recipe, base)
     q = Normal(*(torch.from_numpy(column).to(base.device) for column in base.encode(examples)))
     bridge = cast(MidiMe, build_module(recipe, seed)).to(base.device)
     bridge.set_units(q.mu)
@@ -140,8 +143,8 @@ def make_personal(
     return Personal(Model(composed, module, name, base.device, prior, None, source), found, sliders, log)
 
 
-def _recipe(preset: str | Preset, steps: int | None, augment: bool) -> Preset:
-    """The preset with steps, and where there is augmentation, with samples in place of means."""
+def _recipe(preset: str | Preset, steps: int | None) -> Preset:
+    """The preset, with another number of steps if one is given."""
     found = preset if isinstance(preset, Preset) else find_preset(preset)
     if found.family != "midime":
         known = ", ".join(name for name, one in all_presets().items() if one.family == "midime")
@@ -149,8 +152,7 @@ def _recipe(preset: str | Preset, steps: int | None, augment: bool) -> Preset:
     if steps is not None and steps < 1:
         raise KikiboubaError(f"cannot train for {steps} steps; give 1 or more")
     train = dataclasses.replace(found.train, num_steps=steps or found.train.num_steps)
-    model = dataclasses.replace(found.model, learn_from="samples") if augment else found.model
-    return dataclasses.replace(found, train=train, model=model)
+    return dataclasses.replace(found, train=train)
 
 
 def over(recipe: Preset, base: Model) -> Preset:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overrides(parser, "model.latent_size=8")
     parser.add_argument("--steps", type=int, metavar="N", help="of training (default: the preset's)")
     parser.add_argument(
-        "--augment", action="store_true", help="learn from variations too, where the songs hold little"
+        "--augment", action="store_true", help="learn from variations too, where the songs hold too little"
     )
     parser.add_argument("-n", type=int, default=5, help="samples to write (default 5)")
     add_also(parser)
