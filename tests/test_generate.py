@@ -17,7 +17,7 @@ from kikibouba.data.sheet import CELL
 from kikibouba.errors import KikiboubaError
 from kikibouba.generate import interpolate_latents
 from kikibouba.inputs import kind_of, read_artifact, read_examples, read_piece
-from kikibouba.translator import DRAWS, Translator, set_tempo, translate
+from kikibouba.translator import TRIES, Translator, set_tempo, translate
 from tiny_models import make_weights, notes_of
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -257,17 +257,24 @@ def test_a_translator_by_itself():
 
 
 class Sparse:
-    """Stands in for a base: decodes as many notes as it is told to, one number a call."""
+    """Stands in for a base: decodes as many notes as it is told to, a number for each way of translating."""
 
     kind = "melody"
+    representation = property(lambda self: self)
 
     def __init__(self, sizes):
-        self.sizes, self.seen = list(sizes), []
+        self.sizes, self.seen = sizes, None
 
-    def decode(self, z, temperature, seed):
-        self.seen.append(z.copy())
-        starts = np.arange(self.sizes[len(self.seen) - 1]) * 0.5
-        return [Tune(NoteSequence(notes=make_notes(np.full(len(starts), 60), starts, starts + 0.5)))]
+    def decode_arrays(self, z, temperature, seed):
+        self.seen = z.copy()
+        return [np.full(size, 60) for size in self.sizes]
+
+    def attributes(self, arrays):
+        raise AssertionError("this bridge knows no attributes")
+
+    def to_artifact(self, array):
+        starts = np.arange(len(array)) * 0.5
+        return Tune(NoteSequence(notes=make_notes(array, starts, starts + 0.5)))
 
 
 def with_sparse(sizes):
@@ -276,21 +283,27 @@ def with_sparse(sizes):
     return translator, translator.bases["mel_2bar"]
 
 
-def test_draws_again_until_there_are_enough_notes():
+def test_the_first_way_with_enough_notes_is_taken_where_no_attribute_decides():
     translator, base = with_sparse([0, 3, 4, 9])
-    assert len(as_array(translator.translate(SHEEP))) == 4
-    assert len(base.seen) == 3
-    assert not np.array_equal(base.seen[0], base.seen[1])
+    assert len(as_array(translator.translate(SHEEP, tries=4))) == 4
+    assert len(np.unique(base.seen, axis=0)) == 4
+    np.testing.assert_allclose(
+        base.seen[:1],
+        translator.translate_z(hub.load("sketch").encode(SHEEP).mu, "sketch", "mel_2bar"),
+        atol=1e-6,
+    )
     again, second = with_sparse([0, 3, 4, 9])
-    again.translate(SHEEP)
+    again.translate(SHEEP, tries=4)
     np.testing.assert_array_equal(base.seen, second.seen)
 
 
 def test_says_so_when_too_little_comes_out():
-    translator, base = with_sparse([1, 3, 2] + [0] * DRAWS)
-    with pytest.warns(UserWarning, match="only 3 notes"):
+    translator, base = with_sparse([1, 3, 2] + [0] * (TRIES - 3))
+    with pytest.warns(UserWarning, match=f"only 3 notes in {TRIES} tries"):
         assert len(as_array(translator.translate(SHEEP))) == 3
-    assert len(base.seen) == DRAWS
+    assert len(base.seen) == TRIES
+    with pytest.raises(KikiboubaError, match="1 or more"):
+        translator.translate(SHEEP, tries=0)
 
 
 def test_reconstructing_a_whole_piece():

@@ -157,7 +157,8 @@ def compare_translators(
         baselines: False judges the translator alone.
 
     Returns: "sketch>mel_2bar" → method → metric (`evaluate.translation_table`) → value. "ours" is the
-        translator, "ours, best of 8" what `translate` makes with it, "reality" what real items of the target reach when encoded and decoded.
+        translator through the mean alone, "ours, best of 8" what `translate` makes with it, "reality" what
+        real items of the target reach when encoded and decoded.
 
     Raises:
         KikiboubaError: not a translator; as `evaluate`; nothing is known to correspond between the kinds.

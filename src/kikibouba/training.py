@@ -10,7 +10,7 @@ import numpy as np
 from torch import nn
 
 from kikibouba import hub
-from kikibouba.bridges.arrivals import Arrivals, calibrated
+from kikibouba.bridges.arrivals import Arrivals, Scale
 from kikibouba.bridges.attributes import resolve
 from kikibouba.bridges.fitted_prior import FittedPrior
 from kikibouba.bridges.latent_translation.model import LatentTranslation
@@ -217,13 +217,19 @@ def _bridge_and_batches(
     bridge, batches = assemble(preset.model, train, valid, preset.train.batch_size, seed)
     config = bridge.config
     if config.attributes and config.decode_every and config.transfer_weight:
-        scales = []
-        for k, model in enumerate(models):
-            names = [row[k] for row in config.attributes]
-            scales.append(
-                calibrated(model.module, model.representation, batches.train[k], names, config.num_bins)
-            )
-        bridge.arrivals = Arrivals(scales, len(config.classes))
+        bridge.arrivals = Arrivals(
+            [
+                Scale(
+                    model.module,
+                    model.representation,
+                    batches.train[k],
+                    [row[k] for row in config.attributes],
+                    config.num_bins,
+                    len(config.classes),
+                )
+                for k, model in enumerate(models)
+            ]
+        )
     return bridge, batches
 
 

@@ -14,19 +14,21 @@ import numpy as np
 import torch
 
 from kikibouba import hub
+from kikibouba.bridges.latent_translation.choosing import translate_ways
+from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.config import Preset
 from kikibouba.data.artifacts import Artifact, Drawing, Tune
 from kikibouba.data.notes import DEFAULT_QPM
 from kikibouba.data.pieces import join
 from kikibouba.errors import KikiboubaError, did_you_mean
-from kikibouba.generate import Mode, Model, Posterior, check_seed, interpolate_latents
-from kikibouba.inputs import Source, kind_of, read_piece
+from kikibouba.generate import Mode, Model, check_seed, interpolate_latents
+from kikibouba.inputs import Source, kind_of, read_examples, read_piece
 from kikibouba.sequence_translator import Choice, SequenceTranslator
 from kikibouba.sounds import TEMPERATURE as SOUND_TEMPERATURE
 from kikibouba.sounds import SoundModel
 
-DRAWS = 8
-"""How often `translate` tries for a result with something in it."""
+TRIES = 8
+"""Ways of translating, of which `translate` takes the best."""
 
 ENOUGH_NOTES, ENOUGH_STROKES = 4, 1
 """What a translation should have."""
@@ -67,22 +69,24 @@ class Translator:
         seed: int = 0,
         temperature: float = TEMPERATURE,
         whole: bool = False,
+        tries: int = TRIES,
     ) -> Artifact:
         """A drawing as a tune, a tune as a drawing, …
 
-        The mean of the source's posterior is translated and decoded. If hardly anything comes out
-        (`ENOUGH_NOTES`), z is drawn from the posterior and decoded anew, up to `DRAWS` times; if that fails
-        too, the fullest result is returned with a warning.
+        The mean of the source's posterior is translated in several ways, and of those that give a result with
+        something in it (`ENOUGH_NOTES`) that one is taken which carries the attributes best; see
+        `bridges.latent_translation.choosing`. If none does, the fullest is returned with a warning.
 
         Args:
             source: what to translate.
             to: kind of the result, or one of the bridge's domains; may be left out where only one is
                 possible.
             kind: what the source is, where `inputs.kind_of` would guess wrong; also a domain.
-            seed: of decoding and of further draws.
+            seed: of decoding and of the ways of translating.
             temperature: of decoding; 0 takes what is likeliest.
             whole: translate all of the source. Of a piece every window finds its place again, in the piece's
                 tempo, or becomes a drawing on one sheet; several drawings become tunes one after the other.
+            tries: ways of translating; 1 = through the mean of the shared space alone.
 
         Raises:
             KikiboubaError: this translator does not know the kind; nothing usable in the source.
@@ -95,11 +99,13 @@ class Translator:
             raise KikiboubaError(
                 f"the input is {base.kind} already; `reconstruct` passes it through its own model"
             )
+        if tries < 1:
+            raise KikiboubaError(f"{tries} tries make no translation; give 1 or more")
         piece = read_piece(source, base.representation) if whole else None
-        posterior = base.encode(source if piece is None else piece.arrays)
+        arrays = read_examples(source, base.representation) if piece is None else piece.arrays
         results = [
-            self._draw(Posterior(mu, sigma), here, there, temperature, [seed, row])
-            for row, (mu, sigma) in enumerate(zip(*posterior, strict=True))
+            self._best(mu, array, here, there, temperature, seed + row, tries)
+            for row, (mu, array) in enumerate(zip(base.encode(arrays).mu, arrays, strict=True))
         ]
         if piece is None:
             return results[0]
@@ -155,33 +161,45 @@ class Translator:
         mu = torch.from_numpy(self.bases[domain].encode(source).mu).to(self.device)
         return self.bridge.encode(mu, domain).mu[0].cpu().numpy()
 
-    def _draw(
-        self, posterior: Posterior, here: str, there: str, temperature: float, key: list[int]
+    def _best(
+        self,
+        mu: np.ndarray,
+        array: np.ndarray,
+        here: str,
+        there: str,
+        temperature: float,
+        seed: int,
+        tries: int,
     ) -> Artifact:
-        """One example's translation: the first of `DRAWS` tries that holds enough, or the fullest."""
+        """One example's translation: of those that hold enough the one that carries the attributes best, or
+        the fullest. `mu` [Z] and `array` are the source's.
+        """
         goal = self.bases[there]
-        best: tuple[int, Artifact | None] = (-1, None)
-        for number in range(DRAWS):
-            rng = np.random.default_rng([*key, number])
-            noise = rng.standard_normal(posterior.mu.shape, dtype=np.float32) if number else 0.0
-            z = self.translate_z((posterior.mu + posterior.sigma * noise)[None], here, there)
-            (artifact,) = goal.decode(z, temperature, seed=int(rng.integers(2**31)))
-            size = _size(artifact)
-            if size >= (ENOUGH_STROKES if isinstance(artifact, Drawing) else ENOUGH_NOTES):
+
+        def decode(z: np.ndarray) -> list[np.ndarray]:
+            return goal.decode_arrays(z, temperature, seed)
+
+        if isinstance(self.bridge, LatentTranslation):
+            names = [row[self.bridge.index(here)] for row in self.bridge.config.attributes]
+            measured = self.bases[here].representation.attributes([array])
+            wanted = np.array([[measured[name][0] for name in names]]).reshape(1, len(names))
+            measure = goal.representation.attributes
+            ways = translate_ways(self.bridge, mu[None], wanted, here, there, tries, decode, measure, seed)
+            found, order = [way[0] for way in ways.examples], np.argsort(ways.distance[:, 0], kind="stable")
+        else:
+            found, order = decode(self.translate_z(mu[None], here, there)), np.zeros(1, int)
+        artifacts = [goal.representation.to_artifact(found[way]) for way in order.tolist()]
+        for artifact in artifacts:
+            if _size(artifact) >= (ENOUGH_STROKES if isinstance(artifact, Drawing) else ENOUGH_NOTES):
                 return artifact
-            best = max(best, (size, artifact), key=lambda found: found[0])
-        assert best[1] is not None
-        what = "strokes" if isinstance(best[1], Drawing) else "notes"
+        fullest = max(artifacts, key=_size)
+        what = "strokes" if isinstance(fullest, Drawing) else "notes"
         warnings.warn(
-            f"{self.name} made {goal.kind} with only {best[0]} {what} in {DRAWS} tries; "
+            f"{self.name} made {goal.kind} with only {_size(fullest)} {what} in {len(artifacts)} tries; "
             "try another seed or a higher temperature",
             stacklevel=3,
         )
-        return best[1]
-
-    def domain_of(self, kind: str) -> str:
-        """The domain of a kind. Raises KikiboubaError if there is none."""
-        return self.domain(kind)
+        return fullest
 
     def domain(self, word: str, other_than: str | None = None) -> str:
         """The domain that a kind or a name means; of two of one kind, the one that is not `other_than`.
@@ -214,6 +232,7 @@ def translate(
     seed: int = 0,
     temperature: float | None = None,
     whole: bool = False,
+    tries: int = TRIES,
     device: str = "cpu",
     style: str | None = None,
     beam: int = 1,
@@ -227,6 +246,7 @@ def translate(
             makes, e.g. "piano-arrangement", or one of its styles.
         translator: bundled name, folder, or a loaded one; by default the bundled one for these kinds.
             Bundled ones stay loaded.
+        tries: see `Translator.translate`.
         whole: see `Translator.translate`; sequence-to-sequence models always translate the whole piece.
         temperature: by default `TEMPERATURE`, and for sounds `sounds.TEMPERATURE`.
         style, beam: for sequence-to-sequence models. With a beam above 1 there is no temperature.
@@ -249,7 +269,9 @@ def translate(
         choice = Choice(beam, 0.0 if beam > 1 else temperature, seed=seed)
         return translator.translate(source, to, style=style, choice=choice)
     _refuse(translator.name, style, beam)
-    return translator.translate(source, to, kind=kind, seed=seed, temperature=temperature, whole=whole)
+    return translator.translate(
+        source, to, kind=kind, seed=seed, temperature=temperature, whole=whole, tries=tries
+    )
 
 
 def _refuse(name: str, style: str | None, beam: int) -> None:

@@ -1,8 +1,8 @@
-"""What translations turn out to be once they are decoded, for critics to learn from while a bridge trains.
+"""What latents turn out to be once they are decoded, for critics to learn from while a bridge trains.
 
 A critic that has seen real latents only can be fooled: a translated vector may lie a little beside the real
-ones, where the critic reads one thing and the base's decoder makes another. So now and then the latest
-translations are decoded and measured.
+ones, where the critic reads one thing and the base's decoder makes another. So thousands of natives are
+decoded and measured before training, and now and then some of the latest translations.
 """
 
 from collections.abc import Sequence
@@ -15,83 +15,104 @@ from torch import Tensor
 from kikibouba.bridges.attributes import QuantileBins
 from kikibouba.bridges.posteriors import Posteriors
 
-CALIBRATION = 1000
-"""Training items that are decoded to learn what a base makes of them."""
+NATIVES = 4_000
+"""Training items of a domain that are decoded, at most."""
 
-MOST = 4096
-"""Latents that are remembered for each domain."""
+LATEST = 4_096
+"""Translations that are remembered for each domain."""
 
-
-class Scale(NamedTuple):
-    """A base, and how what it decodes is labelled."""
-
-    module: Any
-    """A `LatentModel`."""
-    representation: Any
-    names: Sequence[str]
-    """Attributes that are labelled."""
-    bins: Sequence[QuantileBins]
-    """The classes of each."""
+CHUNK = 512
+"""Latents decoded together."""
 
 
-@torch.no_grad()
-def calibrated(
-    module: Any, representation: Any, posteriors: Posteriors, names: Sequence[str], num_bins: int
-) -> Scale:
-    """A scale whose classes are equally filled by what the base makes of its own training items.
+class Known(NamedTuple):
+    """Latents, and the classes of what they decode to."""
 
-    What is decoded need not reach as far as what is real: a smoothing decoder draws no zigzag. To ask for a
-    class that it never makes would be in vain; so the most jagged eighth is that of decoded ones.
+    z: Tensor
+    """[n, Z] float32"""
+    labels: Tensor
+    """[n, L] int64, -1 = unlabelled"""
+
+
+class Scale:
+    """A base, and how what it decodes is labelled.
+
+    The classes are equally filled by what the base makes of its own training items. What is decoded need not
+    reach as far as what is real: a smoothing decoder draws no zigzag, and to ask for a class that it never
+    makes would be in vain. So the most angular eighth is that of decoded drawings.
     """
-    rows = np.random.default_rng(0).permutation(len(posteriors))[:CALIBRATION]
-    device = next(module.parameters()).device
-    measured = _measured(module, representation, torch.from_numpy(posteriors.mu[rows]).to(device))
-    bins = [QuantileBins(measured[name], num_bins, f"{name} of {posteriors.domain}") for name in names]
-    return Scale(module, representation, names, bins)
 
-
-def _measured(module: Any, representation: Any, z: Tensor) -> dict[str, np.ndarray]:
-    """Attributes [n] of latents [n, Z], decoded with the likeliest choice throughout."""
-    was_training = module.training
-    with torch.autocast(z.device.type, enabled=False):
-        x, lengths = module.eval().decode(z.float(), temperature=0.0)
-    module.train(was_training)
-    arrays = representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
-    return representation.attributes(arrays)
-
-
-class Arrivals:
-    """Latents of every domain with the labels of what they decode to: the latest `MOST` of each."""
-
-    def __init__(self, scales: Sequence[Scale], num_labels: int) -> None:
+    def __init__(
+        self, module: Any, representation: Any, posteriors: Posteriors, names: Sequence[str],
+        num_bins: int, num_labels: int,
+    ) -> None:  # fmt: skip
         """Args:
-        scales: of every domain, in order.
+        module: a `LatentModel`.
+        representation: of what it decodes.
+        posteriors: its training items, whose means are decoded.
+        names: attributes that are labelled.
+        num_bins: classes of each.
         num_labels: of an item; those behind the attributes (categories) cannot be measured and are -1.
         """
-        self.scales, self.num_labels = scales, num_labels
-        self.z: list[Tensor | None] = [None] * len(scales)
-        self.labels: list[Tensor | None] = [None] * len(scales)
+        self.module, self.representation, self.names = module, representation, names
+        self.num_labels = num_labels
+        rows = np.random.default_rng(0).permutation(len(posteriors))[:NATIVES]
+        z = torch.from_numpy(posteriors.mu[np.sort(rows)]).to(next(module.parameters()).device)
+        measured = self._measure(z)
+        self.bins = [
+            QuantileBins(measured[name], num_bins, f"{name} of {posteriors.domain}") for name in names
+        ]
+        self.natives = Known(z, self._labels(measured, z, seed=0))
 
-    @torch.no_grad()
-    def add(self, k: int, z: Tensor, seed: int) -> None:
-        """Decode latents [n, Z] of domain k and remember them with their labels.
+    def known(self, z: Tensor, seed: int) -> Known:
+        """Latents [n, Z] with the classes of what they decode to.
 
         `seed` settles the classes of values that lie on the border between some.
         """
-        scale, rng = self.scales[k], np.random.default_rng(seed)
-        measured = _measured(scale.module, scale.representation, z)
-        labels = np.full((len(z), self.num_labels), -1)
-        for column, (name, bins) in enumerate(zip(scale.names, scale.bins, strict=True)):
-            labels[:, column] = bins.label(measured[name], rng)
-        new = z.detach().float(), torch.from_numpy(labels).to(z.device)
-        for kept, latest in zip((self.z, self.labels), new, strict=True):
-            before = kept[k]
-            kept[k] = latest if before is None else torch.cat([before, latest])[-MOST:]
+        z = z.detach().float()
+        return Known(z, self._labels(self._measure(z), z, seed))
 
-    def draw(self, k: int, count: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Latents [count, Z] of domain k and their labels [count, L], drawn at random from what was added."""
-        z, labels = self.z[k], self.labels[k]
-        if z is None or labels is None:
-            raise LookupError(f"nothing was added to domain {k}")
-        rows = torch.randint(len(z), (count,), generator=generator, device=z.device)
-        return z[rows], labels[rows]
+    @torch.no_grad()
+    def _measure(self, z: Tensor) -> dict[str, np.ndarray]:
+        """Attributes [n] of latents [n, Z], decoded with the likeliest choice throughout."""
+        was_training = self.module.training
+        self.module.eval()
+        arrays: list[np.ndarray] = []
+        with torch.autocast(z.device.type, enabled=False):
+            for chunk in z.split(CHUNK):
+                x, lengths = self.module.decode(chunk, temperature=0.0)
+                arrays += self.representation.split_batch(x.cpu().numpy(), lengths.cpu().numpy())
+        self.module.train(was_training)
+        return self.representation.attributes(arrays)
+
+    def _labels(self, measured: dict[str, np.ndarray], z: Tensor, seed: int) -> Tensor:
+        rng = np.random.default_rng(seed)
+        labels = np.full((len(z), self.num_labels), -1)
+        for column, (name, bins) in enumerate(zip(self.names, self.bins, strict=True)):
+            labels[:, column] = bins.label(measured[name], rng)
+        return torch.from_numpy(labels).to(z.device)
+
+
+class Arrivals:
+    """What natives and the latest translations of every domain decode to."""
+
+    def __init__(self, scales: Sequence[Scale]) -> None:
+        """`scales` of every domain, in order."""
+        self.scales = scales
+        self.latest: list[Known | None] = [None] * len(scales)
+
+    def add(self, k: int, z: Tensor, seed: int) -> None:
+        """Decode translations [n, Z] into domain k, and remember them."""
+        new, before = self.scales[k].known(z, seed), self.latest[k]
+        if before is not None:
+            new = Known(*(torch.cat(parts)[-LATEST:] for parts in zip(before, new, strict=True)))
+        self.latest[k] = new
+
+    def draw(self, k: int, count: int, generator: torch.Generator | None = None) -> Known:
+        """`count` natives of domain k drawn at random, then as many translations, once there are any."""
+        drawn = []
+        for pool in (self.scales[k].natives, self.latest[k]):
+            if pool is not None:
+                rows = torch.randint(len(pool.z), (count,), generator=generator, device=pool.z.device)
+                drawn.append(Known(pool.z[rows], pool.labels[rows]))
+        return Known(*(torch.cat(parts) for parts in zip(*drawn, strict=True)))

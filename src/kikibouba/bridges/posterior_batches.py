@@ -150,16 +150,19 @@ def assemble(
             config.categories, [_names(p) for p in train], [p.domain for p in train]
         ),
     )
+    batches = PosteriorBatches(train, valid, config, batch_size, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         bridge = LatentTranslation(config)
-    for posteriors in train:
+    for k, posteriors in enumerate(train):
+        for number, row in enumerate(config.attributes):
+            bridge.domain(k).set_quantiles(number, posteriors.attribute(row[k]))
         mean, std, informativeness = map(torch.from_numpy, posteriors.statistics())
         if config.standardise:
             bridge.domain(posteriors.domain).set_units(mean, std)
         if config.informativeness:
             bridge.domain(posteriors.domain).informativeness.copy_(informativeness)
-    return bridge, PosteriorBatches(train, valid, config, batch_size, seed)
+    return bridge, batches
 
 
 def check_base(config: ModelConfig, domain: str, base: nn.Module) -> None:

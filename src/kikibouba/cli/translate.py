@@ -78,6 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for a sequence-to-sequence model: search with N beginnings at a time; no temperature then",
     )
     add_seed(parser)
+    parser.add_argument(
+        "--tries", type=int, default=8, metavar="N", help="translate N ways, keep what fits best (default 8)"
+    )
     add_temperature(parser, 0.2, sound=True)
     add_device(parser)
 
@@ -102,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             temperature=args.temperature,
             whole=args.whole,
+            tries=args.tries,
             device=args.device,
             style=args.style,
             beam=args.beam,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kikibouba.bridges.latent_translation.choosing import best_way, translate_ways
 from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.bridges.posteriors import Posteriors
 from kikibouba.errors import KikiboubaError
@@ -23,6 +24,12 @@ from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstei
 
 ENOUGH = 1_000
 """Points of a cloud, for measures that compare clouds or neighbours."""
+
+WAYS = 8
+"""Of translating, as `Translator.translate` tries."""
+
+FEW = 500
+"""Items that are translated in several ways."""
 
 FEWEST = 11
 """Points that these measures are defined for: each has ten neighbours."""
@@ -53,9 +60,16 @@ def informative_units(z: np.ndarray, posteriors: Posteriors) -> np.ndarray:
 
 def cycle_consistency(bridge: Bridge, source: Posteriors, target: str) -> float:
     """Mean cosine between posterior means and what is left of them after translating there and back."""
-    mu = source.mu
-    back = translated(bridge, translated(bridge, mu, source.domain, target), target, source.domain)
-    a, b = (torch.from_numpy(informative_units(z, source)) for z in (mu, back))
+    there = translated(bridge, source.mu, source.domain, target)
+    return likeness_at_home(bridge, source, source.mu, there, target)
+
+
+def likeness_at_home(
+    bridge: Bridge, source: Posteriors, z: np.ndarray, there: np.ndarray, target: str
+) -> float:
+    """Mean cosine between latents z [n, Z] and what comes back of their translations `there` [n, Z']."""
+    back = translated(bridge, there, target, source.domain)
+    a, b = (torch.from_numpy(informative_units(latents, source)) for latents in (z, back))
     return F.cosine_similarity(a, b).mean().item()
 
 
@@ -106,8 +120,12 @@ def locality(bridge: Bridge, source: Posteriors, target: Posteriors, neighbours:
     Chance is neighbours / (items - 1).
     """
     mu = _some(source, seed=0, means=True)
-    before = informative_units(mu, source)
-    after = informative_units(translated(bridge, mu, source.domain, target.domain), target)
+    there = translated(bridge, mu, source.domain, target.domain)
+    return kept_neighbours(informative_units(mu, source), informative_units(there, target), neighbours)
+
+
+def kept_neighbours(before: np.ndarray, after: np.ndarray, neighbours: int = 10) -> float:
+    """Share of the nearest neighbours of points `before` [n, D] that are still so `after` [n, E]."""
     sets = [_nearest(points, neighbours) for points in (before, after)]
     kept = [len(np.intersect1d(a, b)) for a, b in zip(*sets, strict=True)]
     return float(np.mean(kept)) / neighbours
@@ -117,7 +135,11 @@ def distance_correlation(bridge: Bridge, source: Posteriors, target: Posteriors)
     """Rank correlation, over all pairs of at most 1,000 items, of their distance before and after."""
     mu = _some(source, seed=0, means=True)
     there = translated(bridge, mu, source.domain, target.domain)
-    before, after = informative_units(mu, source), informative_units(there, target)
+    return kept_order(informative_units(mu, source), informative_units(there, target))
+
+
+def kept_order(before: np.ndarray, after: np.ndarray) -> float:
+    """Rank correlation of all distances between points `before` [n, D] and `after` [n, E]."""
     return spearman(*(torch.pdist(torch.from_numpy(points)).numpy() for points in (before, after)))
 
 
@@ -150,28 +172,67 @@ def attribute_transfer(
     return {f"spearman {a}>{b}": spearman(source.attributes[a][chosen], found[b]) for a, b in pairs}
 
 
+def best_way_figures(
+    bridge: LatentTranslation,
+    source: Posteriors,
+    target: Posteriors,
+    base: Base,
+    limit: int = ENOUGH,
+    ways: int = WAYS,
+) -> dict[str, float]:
+    """What `translate` does, which tries several ways and keeps the best: rank correlations of attributes,
+    and the cosine of what comes back from there.
+
+    Args:
+        base: the target's.
+        limit: items translated and decoded, chosen at random.
+    """
+    rows = np.random.default_rng(0).permutation(len(source))[:limit]
+    z, found = by_best_way(bridge, source.take(rows), target.domain, base, ways)
+    measured = base.representation.attributes(found)
+    i, j = bridge.index(source.domain), bridge.index(target.domain)
+    figures = {
+        f"spearman {row[i]}>{row[j]}": spearman(source.attribute(row[i])[rows], measured[row[j]])
+        for row in bridge.config.attributes
+    }
+    return {
+        "cycle": likeness_at_home(bridge, source, source.mu[rows], z, target.domain),
+        **figures,
+    }
+
+
+def by_best_way(
+    bridge: LatentTranslation, source: Posteriors, target: str, base: Base, ways: int = WAYS
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Translations of the means of all items by `choosing.best_way`: latents [n, Z'], examples."""
+    i = bridge.index(source.domain)
+    names = [row[i] for row in bridge.config.attributes]
+    values = (
+        np.stack([source.attribute(name) for name in names], axis=1) if names else np.zeros((len(source), 0))
+    )
+    measure = base.representation.attributes
+    found = translate_ways(bridge, source.mu, values, source.domain, target, ways, base.decode, measure)
+    return best_way(found)
+
+
 def unseen_figures(
     bridge: LatentTranslation,
     bases: Mapping[str, Base],
     posteriors: Mapping[str, Posteriors],
     limit: int = ENOUGH,
 ) -> dict[str, float]:
-    """Cycle consistency and attribute transfer of items of the categories that training never saw
-    (`ModelConfig.held_out`), for every domain with enough of them; {} if nothing was held out.
+    """`best_way_figures` of items of the categories that training never saw (`ModelConfig.held_out`), for
+    every direction from a domain with enough of them; {} if nothing was held out.
     """
-    config = bridge.config
     figures: dict[str, float] = {}
-    for i, j in permutations(range(len(config.domains)), 2):
-        source, target = (posteriors[config.domains[k]] for k in (i, j))
-        if source.categories is None or not (unseen := np.isin(source.categories, config.held_out)).any():
+    for source, target in permutations(posteriors.values(), 2):
+        if source.categories is None:
             continue
-        items = source.take(np.flatnonzero(unseen))
-        if len(items) < FEWEST:
-            continue
-        pairs = [(row[i], row[j]) for row in config.attributes]
-        found = {"items": float(len(items)), "cycle": cycle_consistency(bridge, items, target.domain)}
-        found |= attribute_transfer(bridge, items, target.domain, bases[target.domain], pairs, limit)
-        figures |= {f"{source.domain}>{target.domain} unseen {name}": v for name, v in found.items()}
+        unseen = np.flatnonzero(np.isin(source.categories, bridge.config.held_out))
+        if len(unseen) >= FEWEST:
+            found = best_way_figures(bridge, source.take(unseen), target, bases[target.domain], limit)
+            found = {"items": float(len(unseen)), **found}
+            figures |= {f"{source.domain}>{target.domain} unseen {name}": v for name, v in found.items()}
     return figures
 
 
@@ -226,5 +287,8 @@ def evaluate_translation(
         if names[j] in bases:
             rows = [(row[i], row[j]) for row in pairs]
             found |= attribute_transfer(bridge, source, target.domain, bases[names[j]], rows, limit)
+            if rows and isinstance(bridge, LatentTranslation):
+                best = best_way_figures(bridge, source, target, bases[names[j]], min(limit, FEW))
+                found |= {f"best of {WAYS} {name}": value for name, value in best.items()}
         figures |= {f"{names[i]}>{names[j]} {name}": value for name, value in found.items()}
     return figures

@@ -15,13 +15,14 @@ seconds     of training
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 
 from kikibouba.bridges.attributes import QuantileBins
 from kikibouba.bridges.latent_translation.config import ModelConfig
+from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.bridges.posterior_batches import category_classes
 from kikibouba.bridges.posteriors import Posteriors
 from kikibouba.evaluate.classifiers import Classifier, accuracy, frechet_distance, train_classifier
@@ -29,9 +30,11 @@ from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.rank_correlation import spearman
 from kikibouba.evaluate.translation import (
     Bridge,
-    cycle_consistency,
-    distance_correlation,
-    locality,
+    by_best_way,
+    informative_units,
+    kept_neighbours,
+    kept_order,
+    likeness_at_home,
     translated,
 )
 
@@ -106,25 +109,36 @@ def prepare_domain(
 
 
 def figures_of(
-    bridge: Bridge, source: Domain, target: Domain, pairs: Sequence[tuple[str, str]], limit: int | None
+    bridge: Bridge,
+    source: Domain,
+    target: Domain,
+    pairs: Sequence[tuple[str, str]],
+    limit: int | None,
+    ways: int = 1,
 ) -> dict[str, float]:
     """All metrics but `seconds`, of translations of at most `limit` held-out items.
 
     Args:
         pairs: attributes of source and target that should correspond.
+        ways: above 1, `choosing.best_way` of so many; then `bridge` must be a `LatentTranslation`.
     """
-    here, there = source.held_out, target.held_out
-    rows = np.random.default_rng(0).permutation(len(here))[:limit]
-    found = target.base.decode(translated(bridge, here.mu[rows], here.domain, there.domain))
+    rows = np.random.default_rng(0).permutation(len(source.held_out))[:limit]
+    here, there = source.held_out.take(rows), target.held_out
+    if ways > 1:
+        z, found = by_best_way(cast(LatentTranslation, bridge), here, there.domain, target.base, ways)
+    else:
+        z = translated(bridge, here.mu, here.domain, there.domain)
+        found = target.base.decode(z)
     measured = target.base.representation.attributes(found)
-    correlations = [spearman(here.attribute(a)[rows], measured[b]) for a, b in pairs]
+    correlations = [spearman(here.attribute(a), measured[b]) for a, b in pairs]
+    before, after = informative_units(here.mu, source.held_out), informative_units(z, there)
     return {
         "attributes": float(np.mean(correlations)) if correlations else float("nan"),
         "transfer": accuracy(target.judge.classify(found), source.labels[rows]),
         **_as_clouds(found, target, limit),
-        "cycle": cycle_consistency(bridge, here, there.domain),
-        "distances": distance_correlation(bridge, here, there),
-        "neighbours": locality(bridge, here, there),
+        "cycle": likeness_at_home(bridge, source.held_out, here.mu, z, there.domain),
+        "distances": kept_order(before, after),
+        "neighbours": kept_neighbours(before, after),
     }
 
 

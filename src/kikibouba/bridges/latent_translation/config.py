@@ -63,9 +63,9 @@ class ModelConfig:
     transfer_weight: float = 0.3
     """Cross-entropy of the source's labels as critics, which learn nothing from the source, read them off
     arrivals."""
-    decode_every: int = 16
-    """Steps after which some latents are decoded, and the critics learn what becomes of them; 0 = never: the
-    critics learn the labels of natives, whatever the base makes of these."""
+    decode_every: int = 8
+    """Steps after which some translations are decoded, and the critics learn what becomes of them; 0 = never:
+    the critics learn the labels of natives, whatever the base makes of these."""
 
     @property
     def classes(self) -> tuple[int, ...]:

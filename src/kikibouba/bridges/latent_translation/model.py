@@ -25,8 +25,8 @@ from kikibouba.models.base import LossParts, Normal
 from kikibouba.nn.gated_affine import GatedMLP
 from kikibouba.nn.sliced_wasserstein import random_directions, sliced_wasserstein
 
-DECODED = 96
-"""Translations and natives each that are decoded at a time, for every direction."""
+DECODED = 128
+"""Translations that are decoded at a time, for every direction."""
 
 
 class TranslationBatch(NamedTuple):
@@ -51,7 +51,9 @@ class LatentTranslation(nn.Module):
         common = config.adaptor_size or config.z_sizes[0]
         adapt = config.adaptor_size > 0
         self.partners = _partners(config)
-        self.domains = nn.ModuleList(Domain(size, common, adapt) for size in config.z_sizes)
+        self.domains = nn.ModuleList(
+            Domain(size, common, adapt, len(config.attributes)) for size in config.z_sizes
+        )
         flag = len(config.domains) if config.use_domain else 0
         d = config.shared_size
         self.encoder = GatedMLP(common + flag, [d, d], config.width, config.layers, config.gated)
@@ -128,7 +130,7 @@ class LatentTranslation(nn.Module):
             "ce": c.classifier_weight,
             "cycle": c.cycle_weight,
             "realism": c.realism_weight,
-            "critic": c.transfer_weight,
+            "critic": c.transfer_weight if self.training else 0.0,  # a judge is not what is judged
             "transfer": c.transfer_weight,
         }
         loss = torch.stack([weights[name] * value for name, value in parts.items()]).sum()
@@ -234,7 +236,7 @@ class LatentTranslation(nn.Module):
                 critic = cast(GatedMLP, self.critics[target])
                 frozen = {name: weight.detach() for name, weight in critic.named_parameters()}
                 if self.training and self.arrivals is not None:
-                    self._decode_some(self.arrivals, there, natives[target], target, step)
+                    self._decode_some(self.arrivals, there, target, step)
                 terms["critic"].append(
                     self._ignorance(critic, natives[target], labels[:, target], target, generator)
                 )
@@ -243,16 +245,13 @@ class LatentTranslation(nn.Module):
                 )
         return {name: _mean(values) for name, values in terms.items() if values}
 
-    def _decode_some(
-        self, arrivals: Arrivals, there: Tensor, natives: Tensor, target: int, step: int
-    ) -> None:
-        """Every so many steps, see what becomes of standardised translations and natives [B, z_size]."""
+    def _decode_some(self, arrivals: Arrivals, there: Tensor, target: int, step: int) -> None:
+        """Every so many steps, see what becomes of standardised translations [B, z_size]."""
         every = self.config.decode_every
-        if every and (step % every < len(self.domains) - 1 or arrivals.z[target] is None):
+        if every and (step % every < len(self.domains) - 1 or arrivals.latest[target] is None):
             middle = len(there) // 2  # half of them began as means, half as samples
-            chosen = slice(middle - DECODED // 2, middle + DECODED // 2)
-            mixed = torch.cat([there[chosen].detach(), natives[chosen]])
-            arrivals.add(target, self.domain(target).restore(mixed), seed=step)
+            some = there[max(middle - DECODED // 2, 0) : middle + DECODED // 2].detach()
+            arrivals.add(target, self.domain(target).restore(some), seed=step)
 
     def _ignorance(
         self,
@@ -266,7 +265,7 @@ class LatentTranslation(nn.Module):
         attributes, of what was decoded.
         """
         arrivals = self.arrivals
-        if not self.training or arrivals is None or arrivals.z[target] is None:
+        if not self.training or arrivals is None:
             return _cross_entropy(critic(natives), labels)
         measured = len(self.config.attributes)
         hidden = labels.clone()
