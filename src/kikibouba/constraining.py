@@ -4,21 +4,21 @@ source or prior → z ─actor, or search→ z* ─base.decode→ artifact, meas
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 
 from kikibouba import hub
-from kikibouba.bridges.latent_constraints.classes import asked, classes_of
+from kikibouba.bridges.latent_constraints.best_of import Moved, best_of
+from kikibouba.bridges.latent_constraints.classes import asked, classes_in
 from kikibouba.bridges.latent_constraints.config import ModelConfig
 from kikibouba.bridges.latent_constraints.model import LatentConstraints
 from kikibouba.bridges.latent_constraints.search import CLOSE, FREE, search
 from kikibouba.bridges.over_base import OverBase
 from kikibouba.bridges.posteriors import weights_hash
-from kikibouba.constraint_training import measured_labels
 from kikibouba.controls import controls_of
 from kikibouba.data.artifacts import Artifact
 from kikibouba.data.pieces import join
@@ -28,24 +28,11 @@ from kikibouba.inputs import Source, read_piece
 
 Method = Literal["actor", "optimize"]
 
-TRIES = 4
+TRIES = 8
 """How often a result is drawn anew that does not measure up to what was asked."""
 
 SAMPLES = 8
 """Made without a source, unless it is said how many."""
-
-
-class Moved(NamedTuple):
-    """n latent vectors before and after, and what they decode to."""
-
-    start: np.ndarray
-    """[n, Z]"""
-    z: np.ndarray
-    """[n, Z]"""
-    arrays: list[np.ndarray]
-    """n examples of the representation."""
-    has: np.ndarray
-    """[n, A] int64: the classes they measure, -1 where nobody can tell."""
 
 
 def constrain(
@@ -86,18 +73,27 @@ def constrain(
     Warns: when something asked for was not reached.
     """
     found = load_constraints(model, source, device)
-    check_seed(seed)
     count = n if n is not None else (SAMPLES if source is None else 1)
-    if count < 1 or tries < 1:
-        raise KikiboubaError(f"cannot make {count} results in {tries} tries; ask for 1 or more")
-    labels = asked(constraints_of(found).config, attributes or {})
-    posterior = None if source is None else found.encode(source)
-    told = None if source is None else found.controls_of(source)
+    if count < 1:
+        raise KikiboubaError(f"cannot make {count} results; ask for 1 or more")
+    if source is None:
+        posterior, told = None, None
+    else:
+        mu, sigma = found.encode(source)
+        posterior = Posterior(np.repeat(mu[:1], count, 0), np.repeat(sigma[:1], count, 0))
+        told = found.controls_of(source)
 
     def start(number: int) -> np.ndarray:
-        return _starts(found, posterior, count, prior, [seed, number])
+        rng = np.random.default_rng([seed, number, 1])
+        noise = rng.standard_normal((count, found.z_size), dtype=np.float32)
+        if posterior is not None:
+            noise[0] *= number > 0  # the first of all starts from the mean
+            return posterior.mu + posterior.sigma * noise
+        if prior == "fitted" and found.fitted_prior is not None:
+            return found.fitted_prior.sample(count, rng)
+        return noise
 
-    moved = _best_of(found, start, labels, keep_close, method, temperature, seed, told, tries)
+    moved = _made(found, start, attributes, keep_close, method, temperature, seed, told, tries)
     return [found.representation.to_artifact(array) for array in moved.arrays]
 
 
@@ -115,17 +111,15 @@ def constrain_whole(
 ) -> Artifact:
     """All of a source, window by window, each at its place and in the tempo of the piece; see `constrain`."""
     found = load_constraints(model, source, device)
-    check_seed(seed)
-    labels = asked(constraints_of(found).config, attributes or {})
     piece = read_piece(source, found.representation)
-    posterior = found.encode(piece.arrays)
+    mu, sigma = found.encode(piece.arrays)
     told = controls_of(found.representation, piece.arrays)
 
     def start(number: int) -> np.ndarray:
-        noise = np.random.default_rng([seed, number, 2]).standard_normal(posterior.mu.shape, dtype=np.float32)
-        return posterior.mu + posterior.sigma * noise * (number > 0)
+        noise = np.random.default_rng([seed, number, 2]).standard_normal(mu.shape, dtype=np.float32)
+        return mu + sigma * noise * (number > 0)
 
-    moved = _best_of(found, start, labels, keep_close, method, temperature, seed, told, tries)
+    moved = _made(found, start, attributes, keep_close, method, temperature, seed, told, tries)
     artifacts = [found.representation.to_artifact(array) for array in moved.arrays]
     return join(artifacts, piece, None if piece.places else found.seconds)
 
@@ -143,7 +137,7 @@ def load_constraints(
             raise KikiboubaError("name a model, or a file to start from")
         model = hub.default_model(source)
     found = model if isinstance(model, Model) else hub.load_model(model, device)
-    if not _has_constraints(found):
+    if not has_constraints(found):
         own_hash = weights_hash(found.module)
         for name in hub.bundled():
             preset = hub.read_preset(name)
@@ -161,7 +155,8 @@ def constraints_of(model: Model) -> LatentConstraints:
     return model.module.bridge
 
 
-def _has_constraints(model: Model) -> bool:
+def has_constraints(model: Model) -> bool:
+    """Whether a model is constraints over their base."""
     return isinstance(model.module, OverBase) and isinstance(model.module.bridge, LatentConstraints)
 
 
@@ -188,30 +183,10 @@ def decode_moved(
     return Model(model.preset, base, model.name, model.device).decode_arrays(z, temperature, seed, controls)
 
 
-def classes_in(model: Model, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The classes [n, A] int64 that examples measure, -1 where nobody can tell."""
-    measured = model.representation.attributes(arrays)
-    return classes_of(constraints_of(model).config, measured, measured_labels(model, list(arrays)))
-
-
-def _starts(model: Model, posterior: Posterior | None, n: int, prior: Prior, key: list[int]) -> np.ndarray:
-    """Where n results start, [n, Z]: in a source's posterior, the first of the first try at its mean, or in
-    the prior.
-    """
-    rng = np.random.default_rng([*key, 1])
-    noise = rng.standard_normal((n, model.z_size), dtype=np.float32)
-    if posterior is not None:
-        noise[0] *= key[-1] > 0
-        return posterior.mu + posterior.sigma * noise
-    if prior == "fitted" and model.fitted_prior is not None:
-        return model.fitted_prior.sample(n, rng)
-    return noise
-
-
-def _best_of(
+def _made(
     model: Model,
-    start: Any,
-    labels: np.ndarray,
+    start: Callable[[int], np.ndarray],
+    attributes: Mapping[str, str | float] | None,
     keep_close: bool,
     method: Method,
     temperature: float,
@@ -219,40 +194,28 @@ def _best_of(
     controls: np.ndarray | None,
     tries: int,
 ) -> Moved:
-    """Of several tries, each from `start(number)`, every row's first with most of what was asked."""
-    best: Moved | None = None
-    for number in range(tries):
+    """The best of several tries, from `start(number of the try)` [n, Z] each; warns of what is missed."""
+    check_seed(seed)
+    if tries < 1:
+        raise KikiboubaError(f"cannot make anything in {tries} tries; allow 1 or more")
+    config = constraints_of(model).config
+    labels, ordered = asked(config, attributes or {}), np.array([bool(t) for t in config.thresholds])
+
+    def attempt(number: int) -> Moved:
         begin = start(number)
         z = move(model, begin, labels, keep_close, method)
         arrays = decode_moved(model, z, temperature, seed + number, controls)
-        now = Moved(begin, z, arrays, classes_in(model, arrays))
-        best = now if best is None else _better(best, now, labels)
-        if not _lacking(best, labels).any():
-            break
-    assert best is not None
-    config = constraints_of(model).config
-    if (lacking := _lacking(best, labels)).any():
-        names = ", ".join(name for name, bad in zip(config.attributes, lacking.any(0), strict=True) if bad)
+        return Moved(begin, z, arrays, classes_in(config, model.representation, arrays))
+
+    moved = best_of(tries, labels, ordered, attempt)
+    misses = moved.misses(labels, ordered) > 0
+    if misses.any():
+        names = ", ".join(
+            name for name, missed in zip(config.attributes, misses.any(0), strict=True) if missed
+        )
         warnings.warn(
-            f"{lacking.any(1).sum()} of {len(lacking)} results are not what was asked in {names}; try "
-            "another seed, more tries, or without staying close",
+            f"{misses.any(1).sum()} of {len(misses)} results are not what was asked in {names}; try another "
+            "seed, more tries, or without staying close",
             stacklevel=3,
         )
-    return best
-
-
-def _lacking(moved: Moved, labels: np.ndarray) -> np.ndarray:
-    """[n, A]: which results were asked for something, can be measured, and are something else."""
-    return (labels >= 0) & (moved.has >= 0) & (moved.has != labels)
-
-
-def _better(a: Moved, b: Moved, labels: np.ndarray) -> Moved:
-    """Row by row the one that lacks less; of equals the first."""
-    take = _lacking(b, labels).sum(1) < _lacking(a, labels).sum(1)
-    column = take[:, None]
-    return Moved(
-        np.where(column, b.start, a.start),
-        np.where(column, b.z, a.z),
-        [y if wanted else x for x, y, wanted in zip(a.arrays, b.arrays, take.tolist(), strict=True)],
-        np.where(column, b.has, a.has),
-    )
+    return moved

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from kikibouba import hub
 from kikibouba.bridges.fitted_prior import FittedPrior
 from kikibouba.bridges.latent_constraints.batches import assemble
-from kikibouba.bridges.latent_constraints.classes import Labels, classes_of
+from kikibouba.bridges.latent_constraints.classes import Labels, classes_in, measured_labels
 from kikibouba.bridges.latent_constraints.config import ModelConfig
 from kikibouba.bridges.latent_constraints.model import Judge
 from kikibouba.bridges.lc_music_vae.batches import LCBatches
@@ -111,7 +110,7 @@ def _posteriors(
     found = dataclasses.replace(found, domain=base)
     examples = dataset.split(split)
     chosen = choice(len(examples), limit)
-    labels = measured_labels(model, [examples[i] for i in chosen.tolist()])
+    labels = measured_labels(model.representation, [examples[i] for i in chosen.tolist()])
     for name, table in tables.items():
         labels[name] = labels_of(dataset, split, table)[chosen]
     return found, labels
@@ -122,21 +121,9 @@ def judge_for(model: Model, config: ModelConfig) -> Judge:
 
     def judge(z: Tensor) -> Tensor:
         arrays = model.decode_arrays(z.cpu().numpy())
-        measured = model.representation.attributes(arrays)
-        found = classes_of(config, measured, measured_labels(model, arrays))
-        return torch.from_numpy(found).to(z.device)
+        return torch.from_numpy(classes_in(config, model.representation, arrays)).to(z.device)
 
     return judge
-
-
-def measured_labels(model: Model, examples: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Labels that a representation gives examples itself (the key of melodies): [n] of str, "" for none."""
-    if not hasattr(model.representation, "labels"):
-        return {}
-    found = model.representation.labels(examples)
-    return {
-        name: np.array([*model.representation.LABELS[name], ""])[numbers] for name, numbers in found.items()
-    }
 
 
 def _lc(

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--method", choices=("actor", "optimize"), default="actor")
     parser.add_argument(
-        "--tries", type=int, default=4, metavar="N", help="draw anew what misses, up to N times (default 4)"
+        "--tries", type=int, default=8, metavar="N", help="draw anew what misses, up to N times (default 8)"
     )
     add_whole(parser, "all of a piece, window by window")
     add_seed(parser)

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from kikibouba.bridges.latent_constraints.classes import Classes, Labels, classes_of, levels, named, varies
+from kikibouba.bridges.latent_constraints.classes import (
+    FEWEST,
+    Classes,
+    Labels,
+    classes_of,
+    levels,
+    named,
+    varies,
+)
 from kikibouba.bridges.latent_constraints.config import ModelConfig
 from kikibouba.bridges.latent_constraints.model import ConstraintBatch, LatentConstraints
 from kikibouba.bridges.posteriors import Posteriors
@@ -84,7 +92,7 @@ def assemble(
         KikiboubaError: an attribute that does not exist or does not vary; labels of fewer than two classes.
     """
     posteriors, labels = train
-    chosen = config.attributes or _all_that_vary(posteriors, labels)
+    chosen = config.attributes or _all_that_vary(posteriors, labels, label_names)
     classes = {name: _classes(name, posteriors, labels, label_names) for name in chosen}
     config = dataclasses.replace(
         config,
@@ -103,8 +111,15 @@ def assemble(
     return module, ConstraintBatches(parts[0], parts[1], batch_size, seed)
 
 
-def _all_that_vary(posteriors: Posteriors, labels: Labels) -> list[str]:
-    names = [name for name, values in posteriors.attributes.items() if varies(values)] + list(labels)
+def _all_that_vary(
+    posteriors: Posteriors, labels: Labels, label_names: Mapping[str, tuple[str, ...]]
+) -> list[str]:
+    """What is measured and has values to tell apart, and all that a user labelled."""
+    names = [name for name, values in posteriors.attributes.items() if varies(values)]
+    for name, values in labels.items():
+        found, counts = np.unique(values[values != ""], return_counts=True)
+        if name not in label_names or len(found[counts >= FEWEST]) > 1:
+            names.append(name)
     if not names:
         raise KikiboubaError(f"the {len(posteriors)} examples measure alike; give more, and different ones")
     return names

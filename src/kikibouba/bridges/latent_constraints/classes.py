@@ -1,7 +1,7 @@
 """Attributes as classes that can be asked for: thirds of what is measured, keys, and labels a user gives."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from kikibouba.errors import KikiboubaError, did_you_mean
 FLAT = 0.01
 """An attribute whose deviation is a smaller share of its largest value does not vary."""
 
-FEWEST = 10
+FEWEST = 3
 """Examples of a class that something can be learnt from, barely."""
 
 
@@ -70,7 +70,7 @@ def named(name: str, values: np.ndarray, known: Sequence[str] = ()) -> Classes:
         KikiboubaError: fewer than two.
     """
     found, counts = np.unique(values[values != ""], return_counts=True)
-    enough = [label for label, count in zip(found.tolist(), counts.tolist(), strict=True) if count >= FEWEST]
+    enough = found[counts >= FEWEST].tolist()
     if len(enough) < 2:
         there = ", ".join(f"{label} ({count})" for label, count in zip(found, counts, strict=True)) or "none"
         raise KikiboubaError(
@@ -94,6 +94,20 @@ def classes_of(config: ModelConfig, measured: Mapping[str, np.ndarray], labels: 
         columns.append(None if values is None else found.of(values))
     (n,) = {len(values) for values in (*measured.values(), *labels.values())}
     return np.stack([np.full(n, -1) if column is None else column for column in columns], axis=1)
+
+
+def measured_labels(representation: Any, examples: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Labels that a representation gives examples itself (the key of melodies): [n] of str, "" for none."""
+    if not hasattr(representation, "labels"):
+        return {}
+    found = representation.labels(examples)
+    return {name: np.array([*representation.LABELS[name], ""])[numbers] for name, numbers in found.items()}
+
+
+def classes_in(config: ModelConfig, representation: Any, examples: Sequence[np.ndarray]) -> np.ndarray:
+    """The classes [n, A] int64 that examples measure, -1 where nobody can tell."""
+    labels = measured_labels(representation, examples)
+    return classes_of(config, representation.attributes(examples), labels)
 
 
 def asked(config: ModelConfig, wishes: Mapping[str, str | float]) -> np.ndarray:

@@ -38,7 +38,7 @@ class ModelConfig:
     """Of the gradient penalty, lambda."""
     actor_every: int = 2
     """The actor learns at every so-manieth step of the critic."""
-    distance_weight: float = 0.03
+    distance_weight: float = 0.3
     """w: what it costs the actor to move z, in units of the posteriors' mean sigma."""
     optional_closeness: bool = True
     """The actor is told whether to stay close, and of half of what it sees the distance costs nothing. False:
@@ -46,7 +46,7 @@ class ModelConfig:
     free_attributes: bool = True
     """Attributes are hidden at random from critic and actor, so that any may be left free. False: all are
     always told, as in the original."""
-    attribute_weight: float = 3.0
+    attribute_weight: float = 10.0
     """Of the attribute critic's cross-entropy in the actor's loss (ours; 0 in the original)."""
     judged: int = 64
     """So many of the actor's fakes are decoded and measured, and the attribute critic learns what they really
@@ -65,7 +65,7 @@ NO_CLIP = 1e9
 
 _SMALL = TrainConfig(
     batch_size=128,
-    num_steps=4_000,
+    num_steps=2_000,
     learning_rate=1e-3,
     decay_rate=0.9992,
     min_learning_rate=5e-5,
@@ -73,7 +73,7 @@ _SMALL = TrainConfig(
     grad_norm_clip_to_zero=NO_CLIP,
     ema_decay=0.995,
     log_every=100,
-    eval_every=500,
+    eval_every=2_000,  # at the end alone: the last weights, after the smallest steps, do best what is asked
     augment=False,
 )
 _ORIGINAL = replace(
@@ -83,7 +83,6 @@ _ORIGINAL = replace(
     decay_rate=1.0,
     min_learning_rate=1e-4,
     ema_decay=0.0,
-    eval_every=2_000,
     save_every=2_000,
 )
 

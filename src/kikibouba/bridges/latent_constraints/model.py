@@ -130,12 +130,12 @@ class LatentConstraints(nn.Module):
         return [torch.arange(len(names), device=device) for names in self.config.classes]
 
     def loss(self, batch: ConstraintBatch, step: int, generator: torch.Generator | None = None) -> LossParts:
-        """The critics' losses and, at every `actor_every`-th step, the actor's; held out, a distance."""
+        """The critics' losses and, at every `actor_every`-th step, the actor's; held out see `_held_out`."""
         draws = self.draw(batch, generator)
         if self.training:
             acts, judges = ((step + 1) % n == 0 for n in (self.config.actor_every, self.config.judge_every))
             return self.loss_from_draws(batch, draws, acts, judges and self.config.judged > 0)
-        return {"loss": self._distance_to_real(batch, draws, generator)}
+        return self._held_out(batch, draws, generator)
 
     def draw(self, batch: ConstraintBatch, generator: torch.Generator | None = None) -> Draws:
         """Everything that is left to chance in one step."""
@@ -216,20 +216,20 @@ class LatentConstraints(nn.Module):
             "asked": cross_entropy(read, y, self.columns(draws.told)),
         }
 
-    def _distance_to_real(
-        self, batch: ConstraintBatch, draws: Draws, generator: torch.Generator | None
-    ) -> Tensor:
-        """Sliced Wasserstein distance between what the actor makes, with what it was asked for, and real z,
-        with their labels: unlike the players' losses it falls when the game goes well.
+    def _held_out(self, batch: ConstraintBatch, draws: Draws, generator: torch.Generator | None) -> LossParts:
+        """How far the actor is from what it should do; unlike the players' losses this falls as they learn.
 
-        y is scaled to have as much spread as z.
+        The sliced Wasserstein distance between what it makes, with what it was asked for, and real z with
+        their labels, which are scaled to have as much spread as z; and what the attribute critic misses.
         """
         y = self.one_hot(draws.told)
         moved = self._act(draws.start, y, torch.zeros_like(draws.close))
+        asked = cross_entropy(self.attribute_critic(moved), y, self.columns(draws.told))
         labels = y * (batch.z.var(dim=0).sum() / max(1, len(self.config.classes))).sqrt()
         clouds = [torch.cat([z, labels], dim=1) for z in (moved, batch.z)]
         directions = random_directions(clouds[0].shape[1], DIRECTIONS, generator, batch.z.device)
-        return sliced_wasserstein(*clouds, directions)
+        distance = sliced_wasserstein(*clouds, directions)
+        return {"loss": distance + asked, "distance_to_real": distance, "asked": asked}
 
 
 def cross_entropy(logits: Tensor, y: Tensor, counts: Tensor) -> Tensor:
