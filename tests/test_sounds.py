@@ -253,3 +253,21 @@ def test_verbs(umtn, nsynth, recordings, tmp_path, capsys):
     assert "a translator is wanted" in capsys.readouterr().err
     assert main(["reconstruct", str(source), "-o", str(tmp_path / "d.wav")]) == 1
     assert "name one with --model" in capsys.readouterr().err
+
+
+def test_domains_that_are_only_tested_have_no_decoder(recordings, tmp_path):
+    (tmp_path / "split").mkdir()
+    for split in ("train", "valid"):
+        (tmp_path / "split" / f"{split}.txt").write_text((recordings / "split" / f"{split}.txt").read_text())
+    (tmp_path / "split" / "test.txt").write_text("bell/0.wav")
+    for path in [*recordings.rglob("*.wav")]:
+        (tmp_path / path.parent.name).mkdir(exist_ok=True)
+        (tmp_path / path.parent.name / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "bell").mkdir()
+    Sound(tone(900)).save(tmp_path / "bell" / "0.wav")
+    run("prepare", "audio", tmp_path, tmp_path / "set", "--workers", 1, "--set", "representation.clip=320")
+    data = Dataset.open(tmp_path / "set")
+    assert data.categories == ["bell", "organ", "whistle"]
+    module, clips, preset = network_and_clips(load_preset("umtn_small", UMTN), data, 0)
+    assert preset.model.domains == clips.domains == ("organ", "whistle")
+    assert len(module.decoders) == 2

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 from torch import nn
 
 from kikibouba.config import Preset
@@ -15,7 +16,8 @@ from kikibouba.train.data import adopt_representation
 def network_and_clips(preset: Preset, dataset: Dataset, seed: int) -> tuple[nn.Module, ClipBatches, Preset]:
     """A network with its first weights, the clips it will hear, and the preset with its domains.
 
-    A translation network gets a decoder for each domain that its preset names, or for each of the dataset's.
+    A translation network gets a decoder for each domain that its preset names, or for each that there are
+    recordings of to train on.
 
     Raises:
         KikiboubaError: another kind or coding; a domain that is unknown (says the nearest), or has nothing to
@@ -24,7 +26,7 @@ def network_and_clips(preset: Preset, dataset: Dataset, seed: int) -> tuple[nn.M
     preset = adopt_representation(preset, dataset)
     domains: tuple[str, ...] = ()
     if hasattr(preset.model, "domains"):
-        domains = preset.model.domains or tuple(dataset.categories)
+        domains = preset.model.domains or _trainable(dataset)
         for name in domains:
             if name not in dataset.categories:
                 raise KikiboubaError(
@@ -45,3 +47,9 @@ def network_and_clips(preset: Preset, dataset: Dataset, seed: int) -> tuple[nn.M
         domains=domains,
     )
     return build_module(preset, seed), clips, preset
+
+
+def _trainable(dataset: Dataset) -> tuple[str, ...]:
+    """The domains that occur in the training split, in the dataset's order."""
+    codes = dataset.split("train").categories
+    return () if codes is None else tuple(dataset.categories[i] for i in np.unique(codes[codes >= 0]))

@@ -144,6 +144,8 @@ def test_steps_are_those_of_two_optimizers(tmp_path):
     for (name, ours), theirs in zip(net.named_parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7, msg=name)
     assert values["translator_left_out"] == 0.0
+    confused = 0.5 * values["classifier_loss"]
+    assert values["loss"] == pytest.approx(values["r_loss"] - confused, rel=1e-5)
 
 
 def test_learning_rates_of_the_original():

@@ -39,18 +39,23 @@ class RunInTurns(Run):
         self.optimizer = torch.optim.Adam(groups, lr=self.config.learning_rate, fused=True)
 
     def update(self, batch: Any, *, interrupted: bool, late: bool) -> dict[str, float]:
-        """One step: every turn once. Returns the terms of all losses, and who wants to stop."""
+        """One step: every turn once.
+
+        Returns:
+            The terms of all losses, `loss` being the last one's, and who wants to stop.
+        """
         self.model.train()
-        values = {"interrupted": float(interrupted), "late": float(late)}
+        wishes = {"interrupted": float(interrupted), "late": float(late)}
+        values: dict[str, float] = {}
         for turn in self.turns:
-            values |= self._take(turn, batch, values)
+            values |= self._take(turn, batch, wishes)
         if self.average is not None:
             self.average.update(self.step)
         self.step += 1
         self.examples += len(batch[0]) * self.processes.world
         return values
 
-    def _take(self, turn: Turn, batch: Any, shared: dict[str, float]) -> dict[str, float]:
+    def _take(self, turn: Turn, batch: Any, wishes: dict[str, float]) -> dict[str, float]:
         """One turn. Only its own parameters have gradients then, so Adam leaves all others alone."""
         config = self.config
         rate = learning_rate(self.step, config.learning_rate, config.min_learning_rate, config.decay_rate)
@@ -61,7 +66,7 @@ class RunInTurns(Run):
         gradients = torch.autograd.grad(parts["loss"], turn.parameters, allow_unused=True)
         for parameter, gradient in zip(turn.parameters, gradients, strict=True):
             parameter.grad = gradient
-        values = self.processes.average_gradients(turn.parameters, len(batch[0]), floats(parts) | shared)
+        values = self.processes.average_gradients(turn.parameters, len(batch[0]), floats(parts) | wishes)
         self._check(values["loss"], "loss")
         if config.clip_mode == "value":
             norm = clip_value(turn.parameters, config.grad_clip)
