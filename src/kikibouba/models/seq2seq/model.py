@@ -247,11 +247,11 @@ class Seq2Seq(nn.Module):
         attended = self.teacher_forced(target[:, :-1], memory, state, own, generator)
         wanted = target[:, 1:]
         real = wanted != PAD
-        logits, wanted = self.logits(attended[real]), wanted[real]
-        nll = F.cross_entropy(logits, wanted)
+        log_p, wanted = self.logits(attended[real]).log_softmax(-1), wanted[real]
+        nll = F.nll_loss(log_p, wanted)
         smoothing = self.config.label_smoothing if self.training else 0.0
-        loss = F.cross_entropy(logits, wanted, label_smoothing=smoothing) if smoothing else nll
-        accuracy = (logits.argmax(-1) == wanted).float().mean()
+        loss = (1 - smoothing) * nll - smoothing * log_p.mean() if smoothing else nll
+        accuracy = (log_p.argmax(-1) == wanted).float().mean()
         return {"loss": loss, "nll": nll.detach(), "accuracy": accuracy, "own": loss.new_tensor(own)}
 
 
