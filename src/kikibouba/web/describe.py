@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -19,10 +20,14 @@ Content = Mapping[str, Any]
 
 
 def described(artifact: Artifact) -> dict[str, Any]:
-    """An artifact as JSON, with what was measured."""
+    """An artifact as JSON, with what was measured. Hits ahead of the first beat come at 0, as in MIDI."""
     if not isinstance(artifact, Tune | Drawing):
         what = type(artifact).__name__.lower()
         raise KikiboubaError(f"a {what} came of it, which the studio cannot show yet; use kikibouba sample")
+    if isinstance(artifact, Tune):
+        notes = artifact.notes.notes.copy()
+        notes["start"] = notes["start"].clip(min=0)
+        artifact = Tune(replace(artifact.notes, notes=notes))
     return json.loads(artifact.to_json()) | measured(artifact)
 
 

@@ -229,6 +229,7 @@ class Model(BaseModel):
     default: bool
     seconds: float | None
     attributes: list[str]
+    is_told: bool
 
 
 class Models(BaseModel):

@@ -74,6 +74,7 @@ class Studio:
                 "name": model.name, "kinds": [model.kind], "z_size": model.z_size, "is_translator": False,
                 "description": model.preset.description, "default": model.name in hub.BASES.values(),
                 "seconds": model.seconds, "attributes": attributes_of(model),
+                "is_told": is_told(model),
             }
             for model in self.models.values()
         ]  # fmt: skip
@@ -81,7 +82,7 @@ class Studio:
             {
                 "name": found.name, "kinds": list(found.kinds), "z_size": 0, "is_translator": True,
                 "description": found.preset.description, "default": True, "seconds": None,
-                "attributes": [],
+                "attributes": [], "is_told": False,
             }
             for found in self.translators.values()
         ]  # fmt: skip
@@ -164,6 +165,12 @@ class Studio:
             allowed = ", ".join(suffix[1:] for suffix in found.suffixes)
             raise KikiboubaError(f"a {what} has no form {form!r}; allowed: {allowed}")
         return getattr(found, MAKERS[form])()
+
+
+def is_told(model: Model) -> bool:
+    """Whether a model must be told something at each step: chords, keys, hits."""
+    layout = getattr(model.representation, "layout", None)  # drawings have none
+    return layout is not None and bool(layout.controls)
 
 
 def attributes_of(model: Model) -> list[str]:

@@ -3,6 +3,7 @@
 import { get, post } from "./api.js";
 import { WORDS, between, element, soon } from "./elements.js";
 import { color, fit, frame, fromColumns, ink, sharpen } from "./ink.js";
+import { plain } from "./save.js";
 
 const REACH = 3; // standard deviations that a slider goes to each side
 const SLIDERS = 4; // attributes that get one
@@ -50,7 +51,8 @@ export class ModelsMode {
     this.seen = Object.assign(element("canvas", "seen"), { ariaHidden: "true" });
     list.append(this.seen);
     box.append(list);
-    const attributes = this.models.find((model) => model.name === this.chosen)?.attributes ?? [];
+    const chosen = this.models.find((model) => model.name === this.chosen);
+    const attributes = chosen?.is_told ? [] : chosen?.attributes ?? [];
     for (const name of attributes.filter((one) => one in WORDS).slice(0, SLIDERS)) {
       const moved = soon(() => this.sample(), 200);
       const { row, range } = between(WORDS[name], REACH, () => ((this.amounts[name] = Number(range.value)), moved()));
@@ -72,7 +74,12 @@ export class ModelsMode {
     const { studio } = this;
     const { seed, temperature } = studio.state;
     const attributes = Object.fromEntries(Object.entries(this.amounts).filter(([, amount]) => amount));
-    const answer = await studio.ask((signal) => post("/api/sample", { model: this.chosen, seed, temperature, attributes }, { signal }));
+    const model = this.models.find(({ name }) => name === this.chosen);
+    const answer = await studio.ask(async (signal) => {
+      if (!model.is_told) return post("/api/sample", { model: model.name, seed, temperature, attributes }, { signal });
+      const beat = await post("/api/sample", { model: "drums", seed, temperature, attributes: {} }, { signal });
+      return post("/api/reconstruct", { model: model.name, source: plain(beat.results[0]), seed }, { signal });
+    });
     if (!answer || studio.state.mode !== "models") return;
     const [made] = answer.results;
     const to = made.drawing ? "melody" : "sketch";

@@ -50,6 +50,7 @@ export class PlayMode {
     studio.roll.writable = false;
     studio.paper.shown = null;
     document.querySelector(".sight").append($("drawing-tools"));
+    $("roll-hint").innerHTML = "<span>The tune appears here.</span>";
   }
 
   state() {
