@@ -1,4 +1,4 @@
-"""Quantiles of the attributes behind `kikibouba.feeling`, of held-out data: prints the table kept
+"""Quantiles of the attributes behind `kikibouba.feelings`, of held-out data: prints the table kept
 there.
 
 python runs/measure_feeling.py datasets/sketch datasets/melody datasets/drums
@@ -10,7 +10,7 @@ import numpy as np
 
 from kikibouba.bridges.attributes import CORRESPONDENCES
 from kikibouba.data.store import Dataset
-from kikibouba.feeling import GRID
+from kikibouba.feelings import GRID
 
 LIMIT = 4_000
 

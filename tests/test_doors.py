@@ -22,7 +22,7 @@ LAYERS = (
     ("models", "train", "interop"),
     ("bridges",),
     ("evaluate",),
-    ("inputs", "latents", "toml", "controls", "feeling", "loops"),
+    ("inputs", "latents", "toml", "controls", "feelings", "loops"),
     ("generate", "sounds", "hub", "translator", "sequence_translator", "importing", "exporting"),
     ("personal_songs",),
     (
@@ -35,8 +35,8 @@ LAYERS = (
         "attributes",
         "personalizing",
         "personal_report",
-        "morph",
-        "latent_map",
+        "morphing",
+        "mapping",
         "constraint_training",
         "constraining",
     ),
@@ -51,7 +51,7 @@ NOT_EACH_OTHER = {"models": "train", "interop": "train"}
 """Within one layer: who must not import whom."""
 
 NO_TORCH = (
-    *("errors", "config", "data", "inputs", "latents", "toml", "controls", "feeling", "loops", "hub", "cli"),
+    *("errors", "config", "data", "inputs", "latents", "toml", "controls", "feelings", "loops", "hub", "cli"),
     "__main__",
 )
 """Parts of the package that load without torch."""

@@ -11,7 +11,7 @@ import numpy as np
 from kikibouba import hub
 from kikibouba.data.artifacts import Artifact, Drawing, Tune
 from kikibouba.errors import KikiboubaError
-from kikibouba.feeling import feeling
+from kikibouba.feelings import feeling
 from kikibouba.inputs import kind_of, read_examples
 from kikibouba.loops import is_loop, loop_example
 

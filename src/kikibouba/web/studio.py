@@ -15,8 +15,8 @@ from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Model
 from kikibouba.inputs import kind_of
-from kikibouba.latent_map import latent_map
-from kikibouba.morph import morph
+from kikibouba.mapping import latent_map
+from kikibouba.morphing import morph
 from kikibouba.translator import Translator, set_instrument, set_tempo
 from kikibouba.web.describe import Content, described, example_of, measured, representation_of, to_json
 

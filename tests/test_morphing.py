@@ -8,9 +8,9 @@ import pytest
 from kikibouba import hub
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.errors import KikiboubaError
-from kikibouba.feeling import QUANTILES, feeling, rank
-from kikibouba.latent_map import latent_map
-from kikibouba.morph import morph
+from kikibouba.feelings import QUANTILES, feeling, rank
+from kikibouba.mapping import latent_map
+from kikibouba.morphing import morph
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CIRCLE, ZIGZAG, RIVER = (EXAMPLES / name for name in ("circle.svg", "zigzag.svg", "river.mid"))
