@@ -54,7 +54,18 @@ for pair in sketch:mel_2bar sketch:drums_2bar mel_2bar:drums_2bar; do
     a=${pair%:*}
     b=${pair#*:}
     data_of() { case $1 in mel_2bar) echo datasets/melody ;; drums_2bar) echo datasets/drums ;; *) echo datasets/sketch ;; esac; }
+    # Some categories of drawings are kept out, to see how the unseen are translated.
+    unseen='[]'
+    [ "$a" = sketch ] && unseen='["butterfly","cactus","crab","face","ice cream","pineapple"]'
     kikibouba train translation_attributes --bases "$a" "$b" --data "$(data_of "$a")" "$(data_of "$b")" \
-        -o "trained/$a-$b" --device "$DEVICE"
+        -o "trained/$a-$b" --device "$DEVICE" --set "model.held_out=$unseen"
     "$PYTHON" runs/bundle.py "$a-$b"
 done
+
+# What can be asked of a base. Decoding drawings takes long, so fewer of those are judged.
+kikibouba train constraints --bases mel_2bar --data datasets/melody -o trained/constraints-mel_2bar --device "$DEVICE"
+kikibouba train constraints --bases drums_2bar --data datasets/drums -o trained/constraints-drums_2bar --device "$DEVICE" \
+    --set train.eval_every=500
+kikibouba train constraints --bases sketch --data datasets/sketch -o trained/constraints-sketch --device "$DEVICE" \
+    --set model.judge_every=8 --set model.judged=48
+"$PYTHON" runs/bundle.py constraints-mel_2bar constraints-drums_2bar constraints-sketch
