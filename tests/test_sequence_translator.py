@@ -173,7 +173,7 @@ def test_bad_input_is_named(tmp_path):
         translator.translate(Tune(NoteSequence()))
     drums = song()
     drums.notes["is_drum"] = True
-    with pytest.raises(KikiboubaError, match="no notes but drums"):
+    with pytest.raises(KikiboubaError, match="this tune cannot be translated: it has no notes but drums"):
         translator.translate(Tune(drums))
     waltz = song()
     waltz.time_signatures = np.array([[0.0, 3, 4]])

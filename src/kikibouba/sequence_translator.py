@@ -106,11 +106,11 @@ class SequenceTranslator:
         number = self._style(to, style)
         piece = _piece_of(source)
         if isinstance(self.representation, DynamicsRepresentation):
-            return Tune(self._with_dynamics(piece, number or 0))
-        lead = self.representation.lead(piece)
+            return Tune(self._with_dynamics(piece, *self._lead(piece, source), number or 0))
+        lead, stretches = self._lead(piece, source)
         generator = torch.Generator(self.device).manual_seed(choice.seed)
         parts, shift = [], self.representation.shift(lead)
-        for section in sections(lead):
+        for section in stretches:
             notes, _ = steps_in(lead, section, self.representation.steps_per_quarter)
             said = _nothing()
             for _, found in self._windows(shifted(notes, shift), number, choice, generator):
@@ -124,12 +124,21 @@ class SequenceTranslator:
         """The windows of the first section of a piece one by one, as `translate` makes them."""
         if isinstance(self.representation, DynamicsRepresentation):
             raise KikiboubaError(f"{self.name} makes dynamics all at once: it says no sentences")
-        lead = self.representation.lead(_piece_of(source))
-        notes, _ = steps_in(lead, sections(lead)[0], self.representation.steps_per_quarter)
+        lead, stretches = self._lead(_piece_of(source), source)
+        notes, _ = steps_in(lead, stretches[0], self.representation.steps_per_quarter)
         generator = torch.Generator(self.device).manual_seed(choice.seed)
         moved = shifted(notes, self.representation.shift(lead))
         for found, _ in self._windows(moved, self._style(None, style), choice, generator):
             yield found
+
+    def _lead(self, piece: NoteSequence, source: Source) -> tuple[NoteSequence, list[Section]]:
+        """What of a piece is translated, and its stretches in bars of four quarters."""
+        try:
+            lead = self.representation.lead(piece)
+            return lead, sections(lead)
+        except KikiboubaError as error:
+            where = source if isinstance(source, str | Path) else "this tune"
+            raise KikiboubaError(f"{where} cannot be translated: {error}") from None
 
     def _style(self, to: str | None, style: str | None) -> int | None:
         """The number of the style that is asked for by either word; None if the model has none."""
@@ -223,13 +232,15 @@ class SequenceTranslator:
         return replace(lead, notes=notes, total_time=total, instrument_names=tuple(names))
 
     @torch.inference_mode()
-    def _with_dynamics(self, piece: NoteSequence, style: int) -> NoteSequence:
+    def _with_dynamics(
+        self, piece: NoteSequence, played: NoteSequence, stretches: list[Section], style: int
+    ) -> NoteSequence:
         """The piece with other velocities; every note keeps its time."""
         representation: DynamicsRepresentation = self.representation
-        played, loudness = representation.lead(piece), piece.notes["velocity"].copy()
+        loudness = piece.notes["velocity"].copy()
         lead = np.isin(piece.notes["instrument"], np.unique(played.notes["instrument"]))
         changed = np.zeros(len(loudness), bool)
-        for section in sections(played):
+        for section in stretches:
             notes, _ = steps_in(played, section, representation.steps_per_quarter)
             grid = self.velocities(notes, style)
             here, index = steps_in(piece, section, representation.steps_per_quarter)
