@@ -28,7 +28,7 @@ demo: $(VENV)/run.stamp ## a drawing becomes a tune, a tune becomes a drawing (f
 
 serve: $(VENV)/run.stamp ## the studio, a web page on this machine
 	@$(BIN)/python -c 'import fastapi, uvicorn' 2>/dev/null || $(PIP) --editable '.[web]'
-	$(BIN)/kikibouba serve
+	$(BIN)/python -m kikibouba serve
 
 check: setup ## lint, formatting and types
 	$(BIN)/ruff check $(SOURCES)
