@@ -146,6 +146,17 @@ def test_a_sketch_rnn_that_says_next_to_nothing(tmp_path):
         assert kb.load(path).sample(1, seed=1)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "layer_norm", "hyper"])
+def test_every_variable_of_a_sketch_rnn_is_missed(cell, tmp_path):
+    model = sketch_model(dec_model=cell, enc_model=cell)
+    arrays = {name: tensor.numpy() for name, tensor in model.module.state_dict().items()}
+    variables = to_tf(arrays, model.preset.model)
+    for lost in variables:
+        rest = {name: value for name, value in variables.items() if name != lost}
+        with pytest.raises(KikiboubaError):
+            import_checkpoint(write_tf_checkpoint(tmp_path / "vector", rest))
+
+
 def test_of_a_sketch_rnn_nothing_may_be_missing(tmp_path):
     model = sketch_model()
     arrays = {name: tensor.numpy() for name, tensor in model.module.state_dict().items()}

@@ -94,11 +94,15 @@ def config_from_tf(variables: Mapping[str, np.ndarray]) -> ModelConfig:
     )
     if "ENC_RNN_mu/super_linear_w" not in shapes:
         return config
-    encoder = next(cell for cell, name in _CELL_NAMES.items() if f"ENC_RNN/fw/{name}/W_hh" in shapes)
+    encoders = [cell for cell, name in _CELL_NAMES.items() if f"ENC_RNN/fw/{name}/W_hh" in shapes]
+    if not encoders:
+        raise KikiboubaError(f"no Sketch-RNN encoder ({_PREFIX}ENC_RNN/fw/…) among the variables")
+            f"no Sketch-RNN encoder ({_PREFIX}ENC_RNN/fw/…) among the checkpoint's variables"
+        )
     both_directions, z_size = shapes["ENC_RNN_mu/super_linear_w"]
     return ModelConfig(
         z_size=z_size,
-        enc_model=encoder,
+        enc_model=encoders[0],
         enc_rnn_size=both_directions // 2,
         dec_model=config.dec_model,
         dec_rnn_size=dec_rnn_size,
