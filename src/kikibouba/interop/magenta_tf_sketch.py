@@ -97,8 +97,6 @@ def config_from_tf(variables: Mapping[str, np.ndarray]) -> ModelConfig:
     encoders = [cell for cell, name in _CELL_NAMES.items() if f"ENC_RNN/fw/{name}/W_hh" in shapes]
     if not encoders:
         raise KikiboubaError(f"no Sketch-RNN encoder ({_PREFIX}ENC_RNN/fw/…) among the variables")
-            f"no Sketch-RNN encoder ({_PREFIX}ENC_RNN/fw/…) among the checkpoint's variables"
-        )
     both_directions, z_size = shapes["ENC_RNN_mu/super_linear_w"]
     return ModelConfig(
         z_size=z_size,
