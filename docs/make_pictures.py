@@ -6,6 +6,7 @@ python docs/make_pictures.py
 from pathlib import Path
 
 import kikibouba as kb
+from kikibouba.constraining import load_constraints
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.picture import rows_picture
 from kikibouba.plot import plot_sliders
@@ -39,6 +40,21 @@ def sliders() -> bytes:
     return plot_sliders(kb.personalize("mel_2bar", EXAMPLES / "morning_walk.mid"))
 
 
+def constraints() -> bytes:
+    """A tune, a beat and a drawing, and what becomes of them when less and more of something is asked for."""
+    wishes = (("river.mid", "density"), ("drums_rock.mid", "density"), ("fish.svg", "angularity"))
+    rows = []
+    for name, attribute in wishes:
+        model = load_constraints(source=EXAMPLES / name)
+        asked = [
+            kb.constrain(model, EXAMPLES / name, {attribute: level})[0] for level in ("low", "mid", "high")
+        ]
+        rows.append([kb.load(model.preset.model.base).reconstruct(EXAMPLES / name), *asked])
+    return rows_picture(
+        rows, [f"{wish} of {name}" for name, wish in wishes], ["as it is", "low", "mid", "high"]
+    )
+
+
 def angularity(drawing: Drawing) -> float:
     """How spiky a drawing is: 0 for a circle."""
     sketch = kb.SketchRepresentation()
@@ -53,7 +69,12 @@ def jaggedness(tune: Tune) -> float:
 
 def main() -> None:
     (DOCS / "img").mkdir(exist_ok=True)
-    for name, picture in (("translations", translations), ("answers", answers), ("sliders", sliders)):
+    for name, picture in (
+        ("translations", translations),
+        ("answers", answers),
+        ("sliders", sliders),
+        ("constraints", constraints),
+    ):
         path = DOCS / "img" / f"{name}.png"
         path.write_bytes(picture())
         print(path)

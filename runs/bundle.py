@@ -11,6 +11,8 @@ from pathlib import Path
 
 from kikibouba.attributes import attribute_vectors
 from kikibouba.bridges.attribute_vectors import FILE_NAME
+from kikibouba.bridges.fitted_prior import FILE_NAME as PRIOR
+from kikibouba.data.files import write_bytes
 from kikibouba.data.store import Dataset
 from kikibouba.evaluation import evaluate
 from kikibouba.train.checkpoint import load_checkpoint, model_card, save_checkpoint
@@ -65,8 +67,39 @@ TRANSLATOR_WEAKNESSES = [
 ]
 
 
+CONSTRAINTS = "constraints-"
+"""Constraints are named after their base: constraints-mel_2bar."""
+CONSTRAINTS_WEAKNESSES = [
+    "A wish is granted by moving far: of a melody that stays close every fifth note stays, of a beat two "
+    "thirds of the strokes.",
+    "Steadiness is harder to ask for than unrest: smooth or repetitive melodies may take several tries.",
+    "Thirds of the training examples are what low and high mean; nothing lies beyond them.",
+]
+
 STEERABLE = {"groove_humanize_2bar": ("loudness", "lateness", "swing")}
 """The attributes that z can change, where these are not all: hits that are told cannot be."""
+
+
+def bundle_constraints(name: str) -> None:
+    """Constraints over one base."""
+    source, target, base = ROOT / "trained" / name, WEIGHTS / name, name.removeprefix(CONSTRAINTS)
+    preset, module = load_checkpoint(source)
+    run = json.loads((source / "metrics.json").read_text())
+    save_checkpoint(target, module, preset, run, "", dtype="fp16")
+    write_bytes(target / PRIOR, (source / PRIOR).read_bytes())
+    figures = evaluate(target, DATASETS[base], "test")
+    text = model_card(
+        preset,
+        data=CREDITS[base],
+        licence="weights Apache-2.0; credit the data as named above",
+        command="sh runs/make_weights.sh",
+        seed=run["seed"],
+        minutes=run["seconds"] / 60,
+        figures={key: v for key, v in figures.items() if "reached" not in key and "before" not in key},
+        weaknesses=CONSTRAINTS_WEAKNESSES,
+    )
+    save_checkpoint(target, module, preset, {"test": figures, "training": run}, text, dtype="fp16")
+    print(f"{target}: {(target / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
 
 
 def is_translator(name: str) -> bool:
@@ -109,4 +142,7 @@ def bundle(name: str) -> None:
 
 if __name__ == "__main__":
     for checkpoint in sys.argv[1:]:
-        bundle(checkpoint)
+        if checkpoint.startswith(CONSTRAINTS):
+            bundle_constraints(checkpoint)
+        else:
+            bundle(checkpoint)
