@@ -114,10 +114,7 @@ def search(
         log_p = _log_softmax(model.logits(attended), walk.allowed([prefix] * rows), 0.0)
         n = max(said.shape[1] + 1 - len(prefix), 1) ** length_penalty
         ends = scores + log_p[:, END]
-        finished += [
-            (float(ends[row]) / n, Said(said[row].cpu().numpy(), float(ends[row]), looks[row].cpu().numpy()))
-            for row in ends.isfinite().nonzero()[:, 0].tolist()
-        ]
+        finished += [(one.log_prob / n, one) for one in _ended(ends, said, looks)]
         finished = sorted(finished, key=lambda found: -found[0])[:beam]
         log_p[:, END] = -torch.inf
         best, place = (scores[:, None] + log_p).flatten().topk(min(beam, log_p.numel()))
@@ -132,6 +129,12 @@ def search(
     if finished:
         return finished[0][1]
     return Said(said[0].cpu().numpy(), float(scores[0]), looks[0].cpu().numpy())  # nothing made it end
+
+
+def _ended(log_p: Tensor, said: Tensor, looks: Tensor) -> list[Said]:
+    """The targets [N, n] that may end here, which is where log_p [N] is finite."""
+    rows = log_p.isfinite().nonzero()[:, 0].tolist()
+    return [Said(said[row].cpu().numpy(), float(log_p[row]), looks[row].cpu().numpy()) for row in rows]
 
 
 def _or_nowhere(weights: Tensor | None, rows: int) -> Tensor:
