@@ -235,6 +235,9 @@ def test_verbs(umtn, nsynth, recordings, tmp_path, capsys):
     run("encode", source, "--model", nsynth, "-o", tmp_path / "codes.npy")
     assert np.load(tmp_path / "codes.npy").shape == (20, 3)
     run("decode", tmp_path / "codes.npy", "--model", nsynth, "-o", tmp_path / "b.wav")
+    run("encode", source, "--model", umtn, "-o", tmp_path / "z.npz")
+    run("decode", tmp_path / "z.npz", "--to", "whistle", "-o", tmp_path / "z.wav")
+    assert (tmp_path / "z.wav").read_bytes() == (tmp_path / "a.wav").read_bytes()
     run("reconstruct", source, "--model", nsynth, "-o", tmp_path / "c.wav")
     assert (tmp_path / "b.wav").read_bytes() == (tmp_path / "c.wav").read_bytes()
     other = recordings / "whistle" / "1.wav"

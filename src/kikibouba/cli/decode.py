@@ -30,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_output(parser, "file (numbered if there are several rows), or folder")
     parser.add_argument("--model", help="bundled name or folder (default: as the file says)")
+    parser.add_argument(
+        "--to", metavar="DOMAIN", help="for a music translation network: which of its domains plays"
+    )
     add_whole(parser, "put the windows of a piece together again")
     add_attributes(parser)
     add_controls(parser)
@@ -45,6 +48,7 @@ def run(args: argparse.Namespace) -> None:
     from kikibouba.errors import KikiboubaError
     from kikibouba.hub import load_model
     from kikibouba.latents import read_latents
+    from kikibouba.sounds import SoundModel
 
     latents = read_latents(args.latents)
     name = args.model or latents.model
@@ -52,7 +56,13 @@ def run(args: argparse.Namespace) -> None:
         raise KikiboubaError(f"{args.latents} does not say which model it belongs to; name it with --model")
     model = load_model(name, args.device)
     z = model.shifted(latents.mu, dict(args.attribute))
-    artifacts = model.decode(z, temperature(args, model), args.seed, controls(args, model))
+    heat = temperature(args, model)
+    if isinstance(model, SoundModel):
+        artifacts = model.decode(z, heat, args.seed, controls(args, model), to=args.to, progress=True)
+    elif args.to:
+        raise KikiboubaError(f"{name} decodes {model.kind} and has no domains: leave --to out")
+    else:
+        artifacts = model.decode(z, heat, args.seed, controls(args, model))
     if args.whole:
         if latents.places is not None and len(set(latents.sources)) > 1:
             raise KikiboubaError(f"{args.latents} holds several pieces; --whole is for one")
