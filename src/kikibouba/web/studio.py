@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,10 @@ class Studio:
                 self.translators[name] = found
             elif isinstance(found, Model):
                 self.models.setdefault(name, found)
+        self.between: dict[tuple[str, str], Translator] = {}
+        for translator in self.translators.values():
+            for pair in permutations(translator.kinds, 2):
+                self.between.setdefault(pair, translator)
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -62,10 +67,10 @@ class Studio:
 
     def translator(self, source: str, target: str) -> Translator:
         """The one between two kinds. Raises KikiboubaError if there is none."""
-        name = hub.find_translator(source, target)
-        if name not in self.translators:
+        if (source, target) not in self.between:
+            name = hub.find_translator(source, target)  # raises, unless it is of another family
             raise KikiboubaError(f"{name} translates from {source} to {target}, but not in the studio")
-        return self.translators[name]
+        return self.between[source, target]
 
     def list_models(self) -> bytes:
         """Every model and translator: name, kinds, size of z, what can be asked of it."""
