@@ -42,7 +42,7 @@ def constrain(
     *,
     keep_close: bool = True,
     n: int | None = None,
-    method: Method = "actor",
+    method: Method | None = None,
     prior: Prior = "fitted",
     temperature: float = 0.0,
     seed: int = 0,
@@ -60,7 +60,8 @@ def constrain(
         keep_close: stay as near to the start as what is asked for allows.
         n: how many; default 1 from a source, else 8. Of a source the first starts from the mean of its
             posterior, the others from draws.
-        method: "actor": one pass through a network; "optimize": a search in z.
+        method: "actor": one pass through a network; "optimize": a search in z, slower and closer. By default
+            the search if it is to stay close, else the actor.
         prior: where to start without a source; see `Model.sample`.
         temperature: of decoding.
         seed: of all that is drawn.
@@ -103,7 +104,7 @@ def constrain_whole(
     attributes: Mapping[str, str | float] | None = None,
     *,
     keep_close: bool = True,
-    method: Method = "actor",
+    method: Method | None = None,
     temperature: float = 0.0,
     seed: int = 0,
     tries: int = TRIES,
@@ -161,9 +162,13 @@ def has_constraints(model: Model) -> bool:
 
 
 def move(
-    model: Model, z: np.ndarray, labels: np.ndarray, keep_close: bool = True, method: Method = "actor"
+    model: Model, z: np.ndarray, labels: np.ndarray, keep_close: bool = True, method: Method | None = None
 ) -> np.ndarray:
-    """Latent vectors [n, Z] of the base moved to where they have labels [A] or [n, A], -1 = free."""
+    """Latent vectors [n, Z] of the base moved to where they have labels [A] or [n, A], -1 = free.
+
+    `method`: see `constrain`.
+    """
+    method = method or ("optimize" if keep_close else "actor")
     if method not in get_args(Method):
         raise KikiboubaError(f"unknown method {method!r}; allowed: {', '.join(get_args(Method))}")
     bridge = constraints_of(model)
@@ -188,7 +193,7 @@ def _made(
     start: Callable[[int], np.ndarray],
     attributes: Mapping[str, str | float] | None,
     keep_close: bool,
-    method: Method,
+    method: Method | None,
     temperature: float,
     seed: int,
     controls: np.ndarray | None,

@@ -1,12 +1,13 @@
 """Ask for a kind of thing: a denser beat, a tune in C, a spikier drawing. New ones, or your own changed.
 
-Critics learnt what is real and what is dense, high or in C; an actor moves latent vectors to where they
-agree. NAME is an attribute of what the model makes (docs/constrain.md lists them), VALUE is low, mid, high, a
-number, or the name of a class. With --keep-close as much as possible stays as it was. What comes out is
-measured, and drawn anew if it is not what was asked.
+Critics learnt what is real and what is dense, high or in C; latent vectors are moved to where they agree. NAME
+is an attribute of what the model makes (docs/constrain.md lists them), VALUE is low, mid, high, a number, or
+the name of a class. With --keep-close as much as possible stays as it was. What comes out is measured, and
+drawn anew if it is not what was asked.
 
-Without IN, name a model: new ones are made. --method optimize searches for each latent vector anew, instead
-of asking the actor. A model of your own needs constraints of its own (`kikibouba train constraints`).
+Without IN, name a model: new ones are made. --method actor moves at once and far; --method optimize searches
+for each latent vector its own way, which is slower and stays closer. A model of your own needs constraints of
+its own (`kikibouba train constraints`).
 
 Example:
   kikibouba constrain examples/river.mid --attribute note_density=high --keep-close -o busier.mid --also wav
@@ -45,7 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", help="constraints, or a model that bundled ones belong to (default: found by kind)"
     )
-    parser.add_argument("--method", choices=("actor", "optimize"), default="actor")
+    parser.add_argument(
+        "--method", choices=("actor", "optimize"), help="(default: optimize with --keep-close, else actor)"
+    )
     parser.add_argument(
         "--tries", type=int, default=8, metavar="N", help="draw anew what misses, up to N times (default 8)"
     )

@@ -1,7 +1,7 @@
 """Do latent constraints do what they promise: ask for something, decode, measure.
 
-Everything that can be asked for is asked for alone: of prior samples, which may go as far as they must, and
-of held-out examples, which are to stay close.
+Everything that can be asked for is asked for alone: of prior samples, which the actor may move as far as it
+must, and of held-out examples, from which a search is to stay close.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,13 @@ import torch
 from kikibouba.bridges.latent_constraints.best_of import Moved, best_of
 from kikibouba.bridges.latent_constraints.classes import classes_in
 from kikibouba.bridges.latent_constraints.model import LatentConstraints
+from kikibouba.bridges.latent_constraints.search import CLOSE, search
 from kikibouba.bridges.posteriors import Posteriors
 from kikibouba.data.artifacts import Tune
 from kikibouba.evaluate.decoding import Base
+
+SEARCHES = 5
+"""A search takes longer than the actor: so many times fewer examples are searched for."""
 
 
 def evaluate_constraints(
@@ -32,7 +36,7 @@ def evaluate_constraints(
         base: the frozen one, with its representation.
         held_out: its posteriors of examples that nothing was learnt from.
         tries: as a user has them: what measures as something else is drawn anew.
-        limit: prior samples, and held-out examples, for each thing that is asked for.
+        limit: prior samples for each thing that is asked for; of held-out examples a fifth as many.
         seed: of the choice of both.
 
     Returns:
@@ -47,7 +51,7 @@ def evaluate_constraints(
         share of the notes that stay, of music.
     """
     rng = np.random.default_rng([seed, 3])
-    rows = rng.permutation(len(held_out))[:limit]
+    rows = rng.permutation(len(held_out))[: max(1, limit // SEARCHES)]
     prior = [rng.standard_normal((limit, bridge.z_size), dtype=np.float32) for _ in range(tries)]
     near = [np.asarray(held_out.mu[rows]), *(held_out.sample(rows, rng) for _ in range(tries - 1))]
     free = Wishes(bridge, base, prior, close=False).figures()
@@ -141,11 +145,13 @@ class Wishes:
         arrays = self.base.decode(z)
         return Moved(z, z, arrays, classes_in(self.bridge.config, self.base.representation, arrays))
 
-    @torch.no_grad()
     def _act(self, z: np.ndarray, labels: np.ndarray) -> np.ndarray:
         device = self.bridge.sigma.device
-        wanted = torch.tensor(np.tile(labels, (len(z), 1))).to(device)
-        return self.bridge.act(torch.tensor(z).to(device), wanted, self.close).cpu().numpy()
+        start, wanted = torch.tensor(z).to(device), torch.tensor(np.tile(labels, (len(z), 1))).to(device)
+        if self.close:
+            return search(self.bridge, start, wanted, CLOSE).cpu().numpy()
+        with torch.no_grad():
+            return self.bridge.act(start, wanted, close=False).cpu().numpy()
 
 
 def notes_kept(representation: Any, before: list[np.ndarray], after: list[np.ndarray]) -> list[float]:

@@ -33,12 +33,11 @@ class Search:
 
 
 FREE = Search()
-CLOSE = Search(distance_weight=0.1)
+CLOSE = Search(distance_weight=0.01)
 
 
 def search(bridge: LatentConstraints, z: Tensor, labels: Tensor, how: Search) -> Tensor:
     """z [B, Z] moved until the critics find labels [B, A] in it, -1 = free. No row depends on another."""
-    bridge = bridge.requires_grad_(False)
     y, told = bridge.one_hot(labels), bridge.columns(labels)
     count = told.sum(dim=1).clamp(min=1.0)
     moved = z.detach().clone().requires_grad_()
@@ -57,8 +56,7 @@ def search(bridge: LatentConstraints, z: Tensor, labels: Tensor, how: Search) ->
             + how.distance_weight * bridge.distance(moved, z)
         )
         before = moved.detach().clone()
-        optimiser.zero_grad()
-        cost.sum().backward()
+        (moved.grad,) = torch.autograd.grad(cost.sum(), moved)
         optimiser.step()
         with torch.no_grad():
             moved[done] = before[done]
