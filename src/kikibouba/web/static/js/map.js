@@ -7,7 +7,7 @@ import { plain } from "./save.js";
 const EACH = 44; // samples of each kind
 const MARGIN = 34; // pixels
 const REACH = 60; // pixels within which a click finds something
-const [SMALL, LARGE] = [34, 46]; // pixels of a picture
+const PICTURES = 17; // side by side on the board
 
 export class MapMode {
   constructor(studio) {
@@ -79,14 +79,15 @@ export class MapMode {
   draw() {
     if (!this.points || !this.canvas.isConnected) return;
     const { context, width, height } = sharpen(this.canvas);
+    const small = Math.min(width, height) / PICTURES + 4;
     const [bouba, kiki, inked] = ["--bouba", "--kiki", "--ink"].map((name) => color(this.canvas, name));
     for (const [i, point] of this.points.entries()) {
       const here = i === this.chosen;
       const [x, y] = this.#spot(point, width, height);
       const share = Math.round(100 * (point.feeling.spikiness ?? 0.5));
       const tint = here ? inked : `color-mix(in oklch, ${kiki} ${share}%, ${bouba})`;
-      const size = here ? LARGE : SMALL;
-      if (here) ring(context, x, y, LARGE * 0.78, inked);
+      const size = here ? 1.35 * small : small;
+      if (here) ring(context, x, y, 1.05 * small, inked);
       const place = { scale: size / 1000, left: x - size / 2, top: y - size / 2 };
       if (point.lines) ink(context, point.lines, place, { color: tint, width: here ? 2.2 : 1.5 });
       else contour(context, point, place, tint);

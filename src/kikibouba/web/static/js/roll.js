@@ -38,7 +38,7 @@ export class Roll extends EventTarget {
   }
 
   get steps() {
-    return Math.max(16, Math.ceil((this.tune.total_time || 4) / STEP - 1e-6));
+    return Math.max(16, Math.ceil((this.tune.total_time || 4) / STEP - 0.6));
   }
 
   #layout(width, height) {
@@ -81,7 +81,7 @@ export class Roll extends EventTarget {
   }
 
   #grid(context, width, height, place, colors) {
-    if (!place.only) {
+    if (!place.only && (this.writable || this.tune.notes.length)) {
       context.fillStyle = colors.sunken;
       for (let pitch = place.low; pitch <= place.high; pitch++) {
         if (BLACK.includes(pitch % 12)) context.fillRect(0, this.#y(pitch, place), width, place.row);
@@ -92,7 +92,7 @@ export class Roll extends EventTarget {
       context.fillRect(step * place.column - 0.5, 0, step % 16 ? 1 : 2, height);
     }
     if (place.drums && !place.only) context.fillRect(0, place.bottom + 2, width, 1);
-    if (place.only) return;
+    if (place.only || (!this.writable && !this.tune.notes.length)) return;
     context.fillStyle = colors.muted;
     context.font = "11px Figtree, system-ui, sans-serif";
     for (let pitch = Math.ceil(place.low / 12) * 12; pitch <= place.high; pitch += 12) {
