@@ -1,9 +1,9 @@
 """Ask for a kind of thing: a denser beat, a tune in C, a spikier drawing. New ones, or your own changed.
 
-Critics learnt what is real and what is dense, high or in C; latent vectors are moved to where they agree. NAME
-is an attribute of what the model makes (docs/constrain.md lists them), VALUE is low, mid, high, a number, or
-the name of a class. With --keep-close as much as possible stays as it was. What comes out is measured, and
-drawn anew if it is not what was asked.
+Critics learnt what is real and what is dense, high or in C; latent vectors are moved to where they agree.
+NAME is an attribute of what the model makes (docs/constrain.md lists them), VALUE is low, mid, high, a
+number, or the name of a class. With --keep-close as much as possible stays as it was. What comes out is
+measured, and drawn anew if it is not what was asked.
 
 Without IN, name a model: new ones are made. --method actor moves at once and far; --method optimize searches
 for each latent vector its own way, which is slower and stays closer. A model of your own needs constraints of
