@@ -79,6 +79,27 @@ def test_a_translator_learns(datasets, tmp_path, name):
     assert translator.translate(EXAMPLES / "sheep.svg", seed=1).notes.total_time > 0
 
 
+def test_categories_come_from_labels_files(datasets, tmp_path):
+    sounds, shapes = tmp_path / "sounds.csv", tmp_path / "shapes.csv"
+    sounds.write_text("file,label\nhedgehog.mid,wild\n*.mid,calm\n", encoding="utf-8")
+    shapes.write_text("file,label\nc*.svg,round\nhedgehog.svg,spiky\nlightning.svg,spiky\n", encoding="utf-8")
+    settings = {"train.batch_size": "8", "model.categories": '[["round","calm"],["spiky","wild"]]'}
+    preset, bases = load_preset("translation_categories", settings), ("sketch", "mel_2bar")
+    data = [datasets / "sketch", datasets / "melody"]
+    labels = {"sketch": shapes, "mel_2bar": sounds}
+    train_translator(preset, bases, data, tmp_path / "run", labels=labels, num_steps=1)
+    assert hub.read_preset(tmp_path / "run").model.categories == (("round", "calm"), ("spiky", "wild"))
+    assert hub.load(tmp_path / "run").translate(EXAMPLES / "sheep.svg").notes.total_time > 0
+    for wrong, message in (
+        ({"mel2bar": sounds}, "did you mean 'mel_2bar'"),
+        ({"sketch": sounds, "mel_2bar": sounds}, "fit no file"),
+        ({"mel_2bar": sounds}, "no example of sketch is labelled 'round'"),
+    ):
+        with pytest.raises(KikiboubaError, match=message):
+            train_translator(preset, bases, data, tmp_path / "other", labels=wrong, num_steps=1)
+    assert not (tmp_path / "other/model.safetensors").exists()
+
+
 def test_attributes_follow_the_kinds_of_the_bases(datasets, tmp_path):
     preset = load_preset("translation_attributes", {"train.batch_size": "8"})
     data = [datasets / "melody", datasets / "sketch"]

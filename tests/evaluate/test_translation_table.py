@@ -148,7 +148,8 @@ def test_the_table_tells_a_good_translation_from_a_bad_one() -> None:
     assert bad["diversity"] == 0
     assert good["distinct"] == 1
     assert bad["distinct"] == pytest.approx(1 / 200)
-    assert good["distances"] == good["neighbours"] == pytest.approx(1)
+    assert good["distances"] > 0.98
+    assert good["neighbours"] > 0.9
     reality = figures_of_reality(domains[1], 200)
     assert reality["frechet"] < 0.5
     shares = best_or_tied({"good": good | {"seconds": 9.0}, "bad": bad | {"seconds": 1.0}})

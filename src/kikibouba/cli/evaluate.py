@@ -6,6 +6,8 @@ reconstruction and KL; how well attributes survive. Grooves: hits, velocities an
 KL. Translators, in both directions: cycle consistency, realism, locality, and rank correlation of the
 attributes that should correspond. Several models get a column each. With --baselines a translator is
 set beside simpler methods, one table for each direction (docs/latent_translation.md says what they are).
+Models of sound: bits a sample, what a probe tells from the latent frames, and of translations timbre, pitches,
+onsets and distance to the true recording, beside the source itself and another recording (docs/sound.md).
 
 Example:
   kikibouba evaluate mel_2bar --data datasets/mine --split test --json figures.json
@@ -84,7 +86,7 @@ def _compare(args: argparse.Namespace, limit: int | None) -> None:
     import json
 
     from kikibouba.data.files import write_text
-    from kikibouba.evaluate.translation_table import WEIGHTS, best_or_tied
+    from kikibouba.evaluate.translation_table import BESIDE, WEIGHTS, best_or_tied
     from kikibouba.evaluation import compare_translators
 
     tables = compare_translators(
@@ -97,7 +99,7 @@ def _compare(args: argparse.Namespace, limit: int | None) -> None:
         device=args.device,
     )
     for direction, table in tables.items():
-        shares = best_or_tied({name: figures for name, figures in table.items() if name != "reality"})
+        shares = best_or_tied({name: figures for name, figures in table.items() if name not in BESIDE})
         columns = {
             name: {**figures, "best or tied": shares.get(name, float("nan"))}
             for name, figures in table.items()

@@ -54,6 +54,9 @@ WEIGHTS = {
 }
 """What each metric counts for; docs/latent_translation.md says why."""
 
+BESIDE = ("ours, one way", "reality")
+"""Rows of a table that are there to compare with, and take no part in the contest."""
+
 SMALLER_IS_BETTER = ("frechet", "seconds")
 
 CLOSE = {"frechet": 0.05, "seconds": 0.05}

@@ -1,8 +1,9 @@
 """Translate several ways, and keep the way that carries the attributes best once it is decoded.
 
 A shared vector is a distribution: z' ~ N(mu', sigma'²). The first way leads through its mean, the others
-through draws from it. What each decodes to is measured, and of every item that translation is kept whose
-attributes stand among the target's training items where the source's stand among its own:
+through draws from around it, of `SPREAD` times the deviation. What each decodes to is measured, and of every
+item that translation is kept whose attributes stand among the target's training items where the source's
+stand among its own:
 
     argmin over ways of  Σ over attributes of |rank_B(of what is decoded) - rank_A(of the source)|
 """
@@ -14,6 +15,10 @@ import numpy as np
 import torch
 
 from kikibouba.bridges.latent_translation.model import LatentTranslation
+from kikibouba.models.base import Normal
+
+SPREAD = 0.5
+"""Of the draws, in standard deviations sigma': wider ones offer more to choose from, and remember less."""
 
 Decode = Callable[[np.ndarray], list[np.ndarray]]
 """Latents [n, Z] → n examples."""
@@ -56,7 +61,8 @@ def translate_ways(
     device = next(bridge.parameters()).device
     shared = bridge.eval().encode(torch.tensor(mu).to(device), source)
     generator = torch.Generator(device).manual_seed(seed)
-    points = [shared.mu, *(shared.sample(generator) for _ in range(ways - 1))]
+    near = Normal(shared.mu, SPREAD * shared.sigma)
+    points = [shared.mu, *(near.sample(generator) for _ in range(ways - 1))]
     z = bridge.decode(torch.cat(points), target).cpu().numpy()
     examples = decode(z)
     distance = np.zeros(len(z))
