@@ -50,7 +50,6 @@ def open_socket(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return socket.create_server(address[:2], family=family, backlog=256)
     except OSError as error:
-        hint = "; choose another with --port, or --port 0 for any free one" if port else ""
-        raise KikiboubaError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}{hint}"
-        ) from None
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        hint = "choose another with --port, or --port 0 for any free one"
+        raise KikiboubaError(f"cannot listen on {host} port {port}: {reason}; {hint}") from None
