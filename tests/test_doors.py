@@ -27,6 +27,7 @@ LAYERS = (
     ("personal_songs",),
     (
         "sound_training",
+        "sound_evaluation",
         "training",
         "evaluation",
         "plot",

@@ -1,5 +1,7 @@
 """Sound from folder to sound: prepare, train (also interrupted), load, encode, translate, morph, stream."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -274,3 +276,19 @@ def test_domains_that_are_only_tested_have_no_decoder(recordings, tmp_path):
     module, clips, preset = network_and_clips(load_preset("umtn_small", UMTN), data, 0)
     assert preset.model.domains == clips.domains == ("organ", "whistle")
     assert len(module.decoders) == 2
+
+
+def test_evaluate(umtn, nsynth, dataset, tmp_path, capsys):
+    run("evaluate", umtn, "--data", dataset, "--split", "valid", "--json", tmp_path / "figures.json")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert 7.0 < figures["bits"] == pytest.approx((figures["bits organ"] + figures["bits whistle"]) / 2)
+    assert figures["probe chance"] == 0.5
+    assert 0.0 <= figures["probe"] <= 1.0
+    # the two domains play the same pieces: files of the same name are the true translations
+    assert {"called target", "called target, copy", "distance", "distance, copy", "chroma", "onsets"} <= set(
+        figures
+    )
+    assert figures["called target, copy"] == 0.0
+    assert figures["distance"] > 0.0
+    assert main(["evaluate", str(nsynth), "--data", str(dataset)]) == 1
+    assert "coded as nsynth" in capsys.readouterr().err

@@ -6,7 +6,7 @@ reconstruction and KL; how well attributes survive. Grooves: hits, velocities an
 KL. Translators, in both directions: cycle consistency, realism, locality, and rank correlation of the
 attributes that should correspond. Several models get a column each. With --baselines a translator is
 set beside simpler methods, one table for each direction (docs/latent_translation.md says what they are).
-Models of sound: bits a sample, what a probe tells from the latent frames, and of translations timbre, pitches,
+Models of sound: bits a sample, what a probe tells from latent frames, and of translations timbre, pitches,
 onsets and distance to the true recording, beside the source itself and another recording (docs/sound.md).
 
 Example:
