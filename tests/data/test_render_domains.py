@@ -11,6 +11,7 @@ from kikibouba.data.midi import write_midi
 from kikibouba.data.notes import NoteSequence, make_notes
 from kikibouba.data.render import default_soundfont
 from kikibouba.data.render_domains import Settings, plan_recordings, render
+from kikibouba.data.render_notes import render_notes
 from kikibouba.data.render_piece import AFTER, BEFORE, INSTRUMENTS, LOUDNESS, render_piece, within
 from kikibouba.data.sources import Source
 from kikibouba.data.store import Dataset
@@ -157,3 +158,27 @@ def test_what_cannot_be_rendered(music, tmp_path):
         render([music / "broken.mid"], tmp_path / "out", progress=False)
     with pytest.raises(KikiboubaError, match="at least 1"):
         render([music], tmp_path / "out", seconds=0)
+
+
+def test_notes_are_laid_out_as_nsynth(tmp_path, capsys):
+    command = ["prepare", "notes", "58-62", str(tmp_path / "notes"), "--domains", "flute", "bells=14"]
+    assert main(command) == 0
+    assert "40 notes" in capsys.readouterr().out  # a flute has three of these pitches, five velocities each
+    names = {path.name for path in (tmp_path / "notes/audio").iterdir()}
+    assert {"flute-060-025.wav", "bells-058-127.wav"} <= names
+    loud, soft = (read_sound(tmp_path / f"notes/audio/flute-060-{v}.wav") for v in ("127", "025"))
+    assert len(loud) == 64_000
+    assert np.abs(loud).max() > 2 * np.abs(soft).max()
+    spectrum = np.abs(np.fft.rfft(loud[8000:40_000] * np.hanning(32_000), 160_000))[:4000]  # to 400 Hz
+    assert spectrum.argmax() / 10 == pytest.approx(261.6, rel=0.01)
+    lists = [(tmp_path / f"notes/split/{s}.txt").read_text().split() for s in ("train", "valid", "test")]
+    assert sum(map(len, lists)) == 40
+    for lines in lists:  # a pitch is in one split with all its velocities
+        pitches = [line.rpartition("-")[0] for line in lines]
+        assert all(pitches.count(pitch) == 5 for pitch in pitches)
+
+
+@pytest.mark.parametrize(("pitches", "says"), [("x", "48-72"), ("70-60", "48-72"), ("0-20", "has pitches")])
+def test_ranges_of_notes_are_checked(tmp_path, pitches, says):
+    with pytest.raises(KikiboubaError, match=says):
+        render_notes(pitches, tmp_path, ["flute"], progress=False)

@@ -8,13 +8,15 @@ lists a file's split follows from its name. Files that cannot be used are skippe
 A run that was interrupted, even killed, goes on when the command is repeated.
 
 `prepare render` makes recordings of music, on one instrument a piece for training and on all of them for
-testing, in a folder that `prepare audio` takes.
+testing, in a folder that `prepare audio` takes. `prepare notes` makes single notes instead, as NSynth's.
 
 Example:
   kikibouba prepare melody my_midi_files datasets/mine --limit 1000
   kikibouba prepare my_drums.toml groove datasets/my_drums --workers 2
   kikibouba prepare render my_midi_files recordings --domains piano strings --seconds 30
   kikibouba prepare audio recordings datasets/timbre
+  kikibouba prepare notes 48-72 my_notes --domains flute organ
+  kikibouba prepare nsynth my_notes datasets/notes
 """
 
 import argparse
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "kind",
         metavar="KIND",
-        help="melody, drums, groove, trio, multitrack, sketch, audio, a preset, or a .toml file; or render",
+        help="melody, drums, groove, trio, multitrack, sketch, audio, a preset, a .toml file; render, notes",
     )
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="files or folders")
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="folder of the dataset")
@@ -52,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, metavar="N", help="read the first N files only")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
     add_overrides(parser, "representation.max_length=130")
-    rendering = parser.add_argument_group("for render")
+    rendering = parser.add_argument_group("for render and notes")
     rendering.add_argument(
         "--domains",
         nargs="+",
@@ -74,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     from kikibouba.hub import representation_for
 
     splits = args.splits[0] if args.splits and len(args.splits) == 1 else args.splits
-    if args.kind == "render":
+    if args.kind in ("render", "notes"):
         _render(args, splits)
         return
     dataset = prepare(
@@ -95,10 +97,21 @@ def _render(args: argparse.Namespace, splits: Any) -> None:
     from collections import Counter
 
     from kikibouba.data.render_domains import render
+    from kikibouba.data.render_notes import render_notes
     from kikibouba.errors import KikiboubaError
 
     if args.set or args.unique:
-        raise KikiboubaError("render takes no --set and no --unique; `prepare audio` does, of what it makes")
+        raise KikiboubaError(
+            f"{args.kind} takes no --set and no --unique; `prepare audio` does, of what it makes"
+        )
+    if args.kind == "notes":
+        if len(args.inputs) != 1 or len(args.soundfont) > 1:
+            raise KikiboubaError("notes takes one range of pitches, e.g. 48-72, and one soundfont")
+        font = args.soundfont[0] if args.soundfont else None
+        shares = tuple(args.fractions)
+        notes = render_notes(str(args.inputs[0]), args.out, args.domains, soundfont=font, fractions=shares)
+        print(f"{args.out}: {len(notes)} notes")
+        return
     made = render(
         args.inputs,
         args.out,

@@ -26,10 +26,10 @@ from kikibouba.data.files import write_bytes, write_text
 from kikibouba.data.music_files import MUSIC_SUFFIXES, first_piece
 from kikibouba.data.prepare_ledger import Tally
 from kikibouba.data.render import default_soundfont
-from kikibouba.data.render_piece import CENTS, INSTRUMENTS, TILT, Instrument, render_piece
+from kikibouba.data.render_piece import CENTS, INSTRUMENTS, TILT, instruments_of, render_piece
 from kikibouba.data.sources import Source, find_sources
 from kikibouba.data.store import SPLITS
-from kikibouba.errors import Interrupted, KikiboubaError, did_you_mean
+from kikibouba.errors import Interrupted, KikiboubaError
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,9 @@ def render(
             raise KikiboubaError(f"there is no soundfont {font}; name an .sf2 file, or leave --soundfont out")
     if not 1 <= seconds < np.inf:
         raise KikiboubaError(f"seconds = {seconds:g} must be at least 1")
-    instruments = _instruments(domains)
+    instruments = instruments_of(domains)
+    if len(instruments) < 2:
+        raise KikiboubaError(f"give two or more domains; allowed: {', '.join(INSTRUMENTS)}, NAME=PROGRAM")
     programs = {name: one.program for name, one in instruments.items()}
     settings = Settings(programs, tuple(fonts), float(seconds), seed)
     out = Path(out)
@@ -136,24 +138,6 @@ def render(
         raise KikiboubaError(f"none of {len(sources)} files could be rendered: {failed.rows()[0][2]}")
     _finish(out, settings, made, failed)
     return made
-
-
-def _instruments(domains: Sequence[str]) -> dict[str, Instrument]:
-    """Domain → instrument of names and NAME=PROGRAM."""
-    found: dict[str, Instrument] = {}
-    for text in domains:
-        name, _, program = text.partition("=")
-        if program and not (program.isdecimal() and int(program) < 128 and name):
-            raise KikiboubaError(f"{text!r} must be NAME=PROGRAM with a program 0 to 127, e.g. bells=14")
-        if not program and name not in INSTRUMENTS:
-            hint = did_you_mean(name, INSTRUMENTS)
-            raise KikiboubaError(f"unknown instrument {name!r}{hint} (or give its program: {name}=14)")
-        if name in found:
-            raise KikiboubaError(f"the domain {name} is given twice")
-        found[name] = Instrument(int(program), 21, 108) if program else INSTRUMENTS[name]
-    if len(found) < 2:
-        raise KikiboubaError(f"give two or more domains; allowed: {', '.join(INSTRUMENTS)}, NAME=PROGRAM")
-    return found
 
 
 def plan_recordings(sources: Sequence[Source], settings: Settings) -> list[Recording]:

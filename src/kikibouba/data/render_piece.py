@@ -6,6 +6,7 @@ for training may be tuned a little up or down, and sound a little brighter or da
 samples is learnt by heart.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from kikibouba.data.midi import midi_bytes
 from kikibouba.data.notes import NoteSequence
 from kikibouba.data.render import wav_bytes
 from kikibouba.data.sustain import apply_sustain
-from kikibouba.errors import KikiboubaError
+from kikibouba.errors import KikiboubaError, did_you_mean
 
 
 class Instrument(NamedTuple):
@@ -56,6 +57,26 @@ CENTS, TILT = 10.0, 0.25
 """Most that a piece is out of tune, and most of the sample before that is added to a sample."""
 
 
+def instruments_of(domains: Sequence[str]) -> dict[str, Instrument]:
+    """Name → instrument of names in `INSTRUMENTS` and of NAME=PROGRAM.
+
+    Raises:
+        KikiboubaError: unknown (says the nearest), or given twice.
+    """
+    found: dict[str, Instrument] = {}
+    for text in domains:
+        name, _, program = text.partition("=")
+        if program and not (program.isdecimal() and int(program) < 128 and name):
+            raise KikiboubaError(f"{text!r} must be NAME=PROGRAM with a program 0 to 127, e.g. bells=14")
+        if not program and name not in INSTRUMENTS:
+            hint = did_you_mean(name, INSTRUMENTS)
+            raise KikiboubaError(f"unknown instrument {name!r}{hint} (or give its program: {name}=14)")
+        if name in found:
+            raise KikiboubaError(f"the domain {name} is given twice")
+        found[name] = Instrument(int(program), 21, 108) if program else INSTRUMENTS[name]
+    return found
+
+
 def render_piece(
     piece: NoteSequence,
     instrument: Instrument,
@@ -78,13 +99,18 @@ def render_piece(
         KikiboubaError: no notes but drums, or nothing is heard; the renderer fails.
     """
     playable = _arranged(piece, instrument, seconds)
-    recording = decoded_wav(wav_bytes(midi_bytes(playable), soundfont), Path("the rendering"))
-    wave = resample(recording.channels.mean(axis=1), recording.rate, SAMPLE_RATE)
+    wave = rendered(playable, soundfont)
     if cents:
         wave = interpolate(wave, np.arange(0.0, len(wave), 2 ** (cents / 1200)))
     if tilt:
         wave = wave + tilt * np.append(0.0, wave[:-1])
     return _evened(wave.astype(np.float32))
+
+
+def rendered(piece: NoteSequence, soundfont: str | Path) -> np.ndarray:
+    """Music as it is, played with a soundfont, in one channel at 16 kHz: float32 [N]."""
+    recording = decoded_wav(wav_bytes(midi_bytes(piece), soundfont), Path("the rendering"))
+    return resample(recording.channels.mean(axis=1), recording.rate, SAMPLE_RATE)
 
 
 def _arranged(piece: NoteSequence, instrument: Instrument, seconds: float) -> NoteSequence:
