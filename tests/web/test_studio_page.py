@@ -79,7 +79,7 @@ INKED = """(() => {
 """How many values of the board's pixels are not blank."""
 
 DROP = """(content) => {
-  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  const bytes = content ? Uint8Array.from(atob(content), (c) => c.charCodeAt(0)) : new Uint8Array(50e6);
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File([bytes], "walk.mid"));
   document.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
@@ -257,10 +257,17 @@ def test_a_style_of_ones_own(visit, examples):
     page.wait_for_selector("text=Choose songs")
 
 
+def test_a_file_that_is_too_large_is_said(visit):
+    page = visit()
+    page.evaluate(DROP, None)
+    page.wait_for_selector("text=larger than the 5 MB")
+    page.wait_for_selector(".stage:not([aria-busy])")
+
+
 def test_every_model_makes_something(visit, client):
     page = visit()
     page.click("#tab-models")
-    names = [m["name"] for m in client.get("/api/models").json()["models"] if not m["is_translator"]]
+    names = [m["name"] for m in client.get("/api/models").json()["models"] if m["is_sampled"]]
     page.wait_for_selector(".card-button")
     assert page.locator(".card-button").count() == len(names)
     for k in range(len(names)):

@@ -53,7 +53,7 @@ def create_app(workers: int = 1) -> FastAPI:
     def page(path: str, request: Request) -> Response:
         return pages.answer(path, request)
 
-    app.add_middleware(Guard, metrics=app.state.metrics)  # ty: ignore
+    app.add_middleware(Guard, metrics=app.state.metrics)
     for kind, handler in HANDLERS.items():
         app.add_exception_handler(kind, handler)
     return app

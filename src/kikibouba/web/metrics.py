@@ -1,6 +1,6 @@
 """Counters in Prometheus' text form."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -13,7 +13,7 @@ class Metrics:
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.buckets: Counter[tuple[str, float]] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.gauges: dict[str, Callable[[], float]] = {}
 
     def gauge(self, name: str, read: Callable[[], float]) -> None:
@@ -23,7 +23,7 @@ class Metrics:
     def count(self, route: str, status: int, seconds: float) -> None:
         """One request has ended. `route` is a template such as /api/jobs/{job}, never what a client wrote."""
         self.requests[route, status] += 1
-        self.seconds[route] += seconds  # type: ignore
+        self.seconds[route] += seconds
         for edge in BUCKETS:
             self.buckets[route, edge] += seconds <= edge
 

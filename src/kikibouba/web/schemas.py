@@ -219,17 +219,22 @@ class Posterior(BaseModel):
 
 
 class Model(BaseModel):
-    """A model of one kind, or a translator between two."""
+    """A model of one kind, a translator between two, or another that is used on the command line."""
 
     name: str
     kinds: list[str]
-    z_size: int
-    is_translator: bool
     description: str
-    default: bool
+    z_size: int
     seconds: float | None
+    """How long what it makes lasts."""
     attributes: list[str]
+    """What its samples can be asked for."""
+    is_default: bool
+    is_translator: bool
     is_told: bool
+    """Whether it must be told something at each step: chords, keys, hits."""
+    is_sampled: bool
+    """Whether /api/sample knows it."""
 
 
 class Models(BaseModel):

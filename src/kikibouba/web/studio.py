@@ -33,7 +33,9 @@ MAKERS = {
 
 
 class Studio:
-    """The bundled models and the translators between their kinds, each loaded once."""
+    """The bundled models and the translators between their kinds, each loaded once. Models of sound and of
+    sequences are listed, and otherwise left to the command line.
+    """
 
     def __init__(self) -> None:
         torch.set_num_threads(1)  # one process a core
@@ -45,7 +47,7 @@ class Studio:
                 for domain, base in found.bases.items():
                     found.bases[domain] = self.models.setdefault(base.name, base)
                 self.translators[name] = found
-            elif isinstance(found, Model):
+            elif isinstance(found, Model) and found.kind != "audio":
                 self.models.setdefault(name, found)
         self.between: dict[tuple[str, str], Translator] = {}
         for translator in self.translators.values():
@@ -73,25 +75,27 @@ class Studio:
         return self.between[source, target]
 
     def list_models(self) -> bytes:
-        """Every model and translator: name, kinds, size of z, what can be asked of it."""
-        models = [
-            {
-                "name": model.name, "kinds": [model.kind], "z_size": model.z_size, "is_translator": False,
-                "description": model.preset.description, "default": model.name in hub.BASES.values(),
-                "seconds": model.seconds, "attributes": attributes_of(model),
-                "is_told": is_told(model),
-            }
-            for model in self.models.values()
-        ]  # fmt: skip
-        translators = [
-            {
-                "name": found.name, "kinds": list(found.kinds), "z_size": 0, "is_translator": True,
-                "description": found.preset.description, "default": True, "seconds": None,
-                "attributes": [], "is_told": False,
-            }
-            for found in self.translators.values()
-        ]  # fmt: skip
-        return to_json({"models": models + translators})
+        """Every model and translator: name, kinds, size of z, what can be asked of it here."""
+        entries = []
+        for name in hub.bundled():
+            preset, model = hub.read_preset(name), self.models.get(name)
+            translator = self.translators.get(name)
+            kinds = [model.kind] if model else list(translator.kinds) if translator else []
+            entries.append(
+                {
+                    "name": name,
+                    "kinds": kinds,
+                    "description": preset.description,
+                    "z_size": model.z_size if model else 0,
+                    "seconds": model.seconds if model else None,
+                    "attributes": attributes_of(model) if model else [],
+                    "is_default": name in hub.BASES.values(),
+                    "is_translator": model is None,
+                    "is_told": model is not None and is_told(model),
+                    "is_sampled": model is not None,
+                }
+            )
+        return to_json({"models": entries})
 
     def translate(self, source: Content, to: str, seed: int, temperature: float) -> bytes:
         """`kb.translate`; what is known of the source comes along."""

@@ -1,6 +1,7 @@
 // The server, as functions. Errors arrive as sentences that can be shown.
 
 const TIMEOUT = 45_000;
+const LARGEST_FILE = 5_000_000; // as in limits.py; said here, before it is sent for nothing
 
 export class Refused extends Error {}
 
@@ -8,6 +9,7 @@ const SILENT = "The studio does not answer. Is `kikibouba serve` still running?"
 
 /** POST JSON; resolves to JSON, or to a Blob with `file`. One polite retry when the server is busy. */
 export async function post(path, body, { signal, file = false, method = "POST", retry = true } = {}) {
+  if (body instanceof Blob && body.size > LARGEST_FILE) throw new Refused("This file is larger than the 5 MB allowed here.");
   const limit = AbortSignal.timeout(TIMEOUT);
   let answer;
   try {

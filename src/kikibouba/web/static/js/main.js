@@ -249,6 +249,9 @@ export class Studio {
     for (const button of document.querySelectorAll("[data-save]")) {
       button.addEventListener("click", () => save(this, button.dataset.save));
     }
+    for (const name of ["pointerdown", "keydown"]) {  // some browsers allow sound only from within a gesture
+      document.addEventListener(name, () => this.synth.start(), { once: true });
+    }
     for (const name of ["dragover", "drop"]) {
       document.addEventListener(name, (event) => {
         event.preventDefault();

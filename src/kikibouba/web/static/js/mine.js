@@ -65,6 +65,7 @@ export class MineMode {
       this.model = { name: begun.model, job: begun.job, ...JSON.parse(data) };
       sessionStorage.setItem("mine", JSON.stringify(this.model));
       studio.tell("Your model is ready");
+      if (this.model.warnings.length) studio.say(this.model.warnings.at(-1));
       if (studio.state.mode !== "mine") return;
       this.#sliders();
       this.sample();

@@ -20,7 +20,7 @@ export class ModelsMode {
     studio.paper.shown = { lines: [], share: 1 };
     document.getElementById("hint").hidden = true;
     if (typeof linked?.model === "string") [this.chosen, this.amounts] = [linked.model, linked.amounts ?? {}];
-    this.models ??= (await studio.ask((signal) => get("/api/models", { signal })))?.models.filter((model) => !model.is_translator);
+    this.models ??= (await studio.ask((signal) => get("/api/models", { signal })))?.models.filter((model) => model.is_sampled || !model.kinds.length);
     if (!this.models || studio.state.mode !== "models") return;
     this.#build();
     if (linked && this.chosen) this.sample({ silent: true });
@@ -44,7 +44,8 @@ export class ModelsMode {
     for (const model of this.models) {
       const card = element("button", "card-button");
       card.setAttribute("aria-pressed", model.name === this.chosen);
-      card.append(element("b", "", model.name.replaceAll("_", " ")), element("small", "", model.description.split(/[.;:,]/)[0]));
+      card.disabled = !model.is_sampled;
+      card.append(element("b", "", model.name.replaceAll("_", " ")), element("small", "", model.is_sampled ? model.description.split(/[.;:,]/)[0] : "on the command line"));
       card.addEventListener("click", () => this.choose(model.name));
       list.append(card);
     }
