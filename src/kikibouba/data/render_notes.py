@@ -56,7 +56,7 @@ def render_notes(
         Names of the files, relative to `out`.
 
     Raises:
-        KikiboubaError: no range of pitches, unknown instrument (says the nearest), no soundfont, nothing made.
+        KikiboubaError: no range of pitches, unknown instrument (says the nearest), no soundfont, no note.
     """
     found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", pitches)
     if not found or not 0 <= int(found[1]) <= int(found[2]) <= 127:

@@ -61,6 +61,7 @@ TRAIN = TrainConfig(
     min_learning_rate=0.0,
     grad_clip=1.0,
     clip_mode="value",
+    grad_norm_clip_to_zero=1e12,
     log_every=50,
     eval_every=1000,
     save_every=1000,
