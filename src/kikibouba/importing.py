@@ -27,6 +27,7 @@ from kikibouba.interop.import_sound import (
     music_translation_from,
     nsynth_from,
 )
+from kikibouba.sounds import SoundModel
 from kikibouba.train.checkpoint import build_module, save_checkpoint
 
 _SCALE = "representation.scale_factor"
@@ -116,7 +117,8 @@ def load_original(path: Path | str, device: str = "cpu") -> Model:
     imported = import_checkpoint(path)
     for note in imported.notes:
         warnings.warn(note, stacklevel=2)
-    return Model(imported.preset, imported.module.to(device), plain_name(path), device, source=str(path))
+    kind = SoundModel if imported.preset.representation.kind == "audio" else Model
+    return kind(imported.preset, imported.module.to(device), plain_name(path), device, source=str(path))
 
 
 def import_to(folder: Path | str, imported: Imported, source: Path | str) -> Path:
