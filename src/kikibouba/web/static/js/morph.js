@@ -9,6 +9,7 @@ const LINE = 9; // steps between two
 const SQUARE = 6; // steps along each side between four
 const USUAL = ["circle", "zigzag", "sheep", "lightning"];
 const WHERE = ["top left", "top right", "bottom left", "bottom right"];
+const STEADY = 0.25; // of the surprise elsewhere: chance differs from step to step, and would shake the morph
 const STEP = 0.1; // of the square that an arrow key moves
 
 export class MorphMode {
@@ -127,7 +128,8 @@ export class MorphMode {
   /** Ask for all steps at once; moving between them is then immediate. */
   async fetch({ silent = false } = {}) {
     const { studio } = this;
-    const { seed, temperature, drums } = studio.state;
+    const { seed, drums } = studio.state;
+    const temperature = STEADY * studio.state.temperature;
     const choices = this.#choices;
     const sources = this.chosen.slice(0, this.square ? 4 : 2).map((name) => {
       const { lines, notes } = choices.get(name);
