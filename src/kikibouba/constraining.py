@@ -61,7 +61,7 @@ def constrain(
         n: how many; default 1 from a source, else 8. Of a source the first starts from the mean of its
             posterior, the others from draws.
         method: "actor": one pass through a network; "optimize": a search in z, slower and closer. By default
-            the search if it is to stay close, else the actor.
+            the actor; if it is to stay close, the search, and the actor where half of the tries have failed.
         prior: where to start without a source; see `Model.sample`.
         temperature: of decoding.
         seed: of all that is drawn.
@@ -162,13 +162,9 @@ def has_constraints(model: Model) -> bool:
 
 
 def move(
-    model: Model, z: np.ndarray, labels: np.ndarray, keep_close: bool = True, method: Method | None = None
+    model: Model, z: np.ndarray, labels: np.ndarray, keep_close: bool = True, method: Method = "actor"
 ) -> np.ndarray:
-    """Latent vectors [n, Z] of the base moved to where they have labels [A] or [n, A], -1 = free.
-
-    `method`: see `constrain`.
-    """
-    method = method or ("optimize" if keep_close else "actor")
+    """Latent vectors [n, Z] of the base moved to where they have labels [A] or [n, A], -1 = free."""
     if method not in get_args(Method):
         raise KikiboubaError(f"unknown method {method!r}; allowed: {', '.join(get_args(Method))}")
     bridge = constraints_of(model)
@@ -208,7 +204,8 @@ def _made(
 
     def attempt(number: int) -> Moved:
         begin = start(number)
-        z = move(model, begin, labels, keep_close, method)
+        searches = keep_close and 2 * number < tries
+        z = move(model, begin, labels, keep_close, method or ("optimize" if searches else "actor"))
         arrays = decode_moved(model, z, temperature, seed + number, controls)
         return Moved(begin, z, arrays, classes_in(config, model.representation, arrays))
 
