@@ -153,6 +153,32 @@ def test_a_link_brings_it_all_back(visit, server):
     assert saved(again, "mid") == midi
 
 
+START = {
+    "play": lambda page: page.click(".examples button:text-is('river')"),
+    "morph": lambda page: page.click(".pad", position={"x": 20, "y": 30}),
+    "map": lambda page: (page.focus(".chart"), page.keyboard.press("ArrowUp")),
+    "models": lambda page: page.locator(".card-button:enabled").nth(2).click(),
+}
+"""Something to do in each of the other modes that a link can hold."""
+
+
+@pytest.mark.parametrize("mode", START)
+def test_links_hold_every_mode(visit, server, mode):
+    page = visit()
+    page.click(f"#tab-{mode}")
+    page.wait_for_selector(".stage:not([aria-busy])")
+    START[mode](page)
+    page.wait_for_selector("#play:not([disabled])")
+    page.wait_for_timeout(900)  # what is asked for may wait for further changes
+    page.wait_for_selector(".stage:not([aria-busy])")
+    page.wait_for_timeout(300)
+    made = page.evaluate("JSON.stringify([studio.tune.notes, studio.drawing])")
+    again = visit(page.evaluate("location.href").removeprefix(server))
+    again.wait_for_selector("#play:not([disabled])")
+    again.wait_for_selector(".stage:not([aria-busy])")
+    assert again.evaluate("JSON.stringify([studio.tune.notes, studio.drawing])") == made
+
+
 def saved(page, form):
     """The bytes that a save button gives."""
     with page.expect_download() as download:
