@@ -6,6 +6,8 @@ reconstruction and KL; how well attributes survive. Grooves: hits, velocities an
 KL. Translators, in both directions: cycle consistency, realism, locality, and rank correlation of the
 attributes that should correspond. Several models get a column each. With --baselines a translator is
 set beside simpler methods, one table for each direction (docs/latent_translation.md says what they are).
+Sequence-to-sequence models: agreement with the true target, beside copying the source, any target, and the
+nearest neighbour (docs/seq2seq.md).
 Models of sound: bits a sample, what a probe tells from latent frames, and of translations timbre, pitches,
 onsets and distance to the true recording, beside the source itself and another recording (docs/sound.md).
 

@@ -5,7 +5,8 @@ files, sound from WAV, FLAC, OGG, MP3 and NSynth's TFRecords. The first argument
 groove, trio, multitrack, sketch, audio) or a preset, whose representation is then used. Lists train.txt,
 valid.txt and test.txt in a folder `split` of the input, or in --splits, say which file goes where; without
 lists a file's split follows from its name. Files that cannot be used are skipped, and listed with the reason.
-A run that was interrupted, even killed, goes on when the command is repeated.
+A run that was interrupted, even killed, goes on when the command is repeated. Pairs of pieces (presets pairs,
+arrange, harmonize) are two tracks of a file, or two files that a table (.csv) names: docs/seq2seq.md.
 
 `prepare render` makes recordings of music, on one instrument a piece for training and on all of them for
 testing, in a folder that `prepare audio` takes. `prepare notes` makes single notes instead, as NSynth's.

@@ -29,10 +29,10 @@ class Batch(NamedTuple):
 
     x: Tensor
     """Labels [B, T] or [B, T, K] int64 (melody, drums, trio), numbers [B, T, K] float32 (groove), or stroke-5
-    rows [B, N, 5] float32 (sketch).
+    rows [B, N, 5] float32 (sketch). Of pairs: sources and then targets [B, S + T] int64.
     """
     lengths: Tensor
-    """[B] int64: how many rows of each example are real."""
+    """[B] int64: how many rows of each example are real; of pairs [B, 2], of source and target."""
 
 
 class ClipBatch(NamedTuple):
