@@ -96,6 +96,20 @@ def test_a_call_that_takes_too_long_is_ended(worker):
     assert worker.call("sleep", (0,), 30) == "awake"
 
 
+def no_service():
+    raise KikiboubaError("no weights here")
+
+
+def test_a_service_that_cannot_be_made_is_no_fault_of_the_caller(capfd):
+    worker = Worker(no_service)
+    try:
+        with pytest.raises(RuntimeError, match="did not start"):
+            worker.call("count", (), 10)
+    finally:
+        worker.close()
+    assert "no weights here" in capfd.readouterr().err
+
+
 def test_a_full_queue_is_said():
     async def crowd():
         pool = Pool(Service, 1, most_waiting=2)

@@ -26,7 +26,6 @@ class Reader:
             import resource
 
             resource.setrlimit(resource.RLIMIT_AS, (limits.READ_MEMORY, limits.READ_MEMORY))
-        self.folder = Path(tempfile.mkdtemp(prefix="kikibouba-"))
         representation_of("melody")  # imports what the first file would wait for
 
     def read(self, name: str, content: bytes, kind: str | None) -> bytes:
@@ -62,13 +61,12 @@ class Reader:
             raise KikiboubaError(f"cannot read {shown!r}; allowed: {', '.join(SUFFIXES)}")
         if not content:
             raise KikiboubaError(f"{shown} is empty")
-        path = self.folder / f"file{suffix}"
-        path.write_bytes(content)
-        try:
-            yield path
-        except KikiboubaError as error:
-            raise KikiboubaError(str(error).replace(str(path), shown)) from None
-        except MemoryError:
-            raise KikiboubaError(f"{shown} takes more memory than it may") from None
-        finally:
-            path.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix="kikibouba-") as folder:
+            path = Path(folder) / f"file{suffix}"
+            path.write_bytes(content)
+            try:
+                yield path
+            except KikiboubaError as error:
+                raise KikiboubaError(str(error).replace(str(path), shown)) from None
+            except MemoryError:
+                raise KikiboubaError(f"{shown} takes more memory than it may") from None

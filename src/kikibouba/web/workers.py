@@ -70,11 +70,10 @@ class Worker:
         Raises:
             KikiboubaError: as the method raised it.
             TooSlow, Crashed: see there. Stopped: `stop` was set, and the method noticed.
+            RuntimeError: the method raised another error, or the service could not be made.
         """
+        self._get_ready()
         try:
-            if not self.ready:
-                self._wait(time.monotonic() + START_SECONDS)
-                self.ready = True
             self.pipe.send((method, arguments, tell is not None))
             return self._wait(time.monotonic() + limit, tell, stop)
         except (EOFError, OSError):
@@ -83,6 +82,17 @@ class Worker:
         except TooSlow:
             self._restart()
             raise
+
+    def _get_ready(self) -> None:
+        """Wait until the service is made."""
+        if self.ready:
+            return
+        try:
+            self._wait(time.monotonic() + START_SECONDS)
+        except (EOFError, OSError, TooSlow):
+            self._restart()
+            raise RuntimeError("a worker process did not start; it has said why") from None
+        self.ready = True
 
     def _wait(self, deadline: float, tell: Tell | None = None, stop: threading.Event | None = None) -> Any:
         """What the process answers; reports on the way go to `tell`."""
