@@ -146,7 +146,8 @@ class _Compiled:
         out, out_scale = _weights(torch.stack([w for w, _ in net.out]), engine)
         bias = torch.stack([b for _, b in net.out]).numpy()
         first_row = np.concatenate([[0], np.cumsum(rows)[:-1]])
-        self.stack = causal, causal_scale, out, out_scale, bias, np.array(net.dilations), first_row
+        dilations = np.array(net.dilations)
+        self.stack = causal, causal_scale, out, out_scale, bias, dilations, first_row, engine == "int8"
         self.t = 0
         self.recent = np.zeros((batch, net.kernel), np.float32)
         self.rings = np.zeros((batch, sum(rows), net.residual), np.float32)
