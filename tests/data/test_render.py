@@ -8,7 +8,7 @@ import pytest
 
 from kikibouba.data.midi import midi_bytes
 from kikibouba.data.notes import NoteSequence, make_notes
-from kikibouba.data.render import SAMPLE_RATE, audio_tag, default_soundfont, wav_bytes
+from kikibouba.data.render import SAMPLE_RATE, amplified, audio_tag, default_soundfont, wav_bytes
 from kikibouba.errors import KikiboubaError
 
 
@@ -79,3 +79,16 @@ def test_no_soundfont(monkeypatch):
 
 def test_player():
     assert audio_tag(b"RIFF") == '<audio controls src="data:audio/wav;base64,UklGRg=="></audio>'
+
+
+def test_amplified_to_a_peak_without_bending_the_sound():
+    soft = wav_bytes(tune([69]))
+    quiet, loud = samples(soft), samples(amplified(soft, 0.7))
+    assert np.abs(loud).max() == pytest.approx(0.7, abs=1e-3)
+    ratio = np.abs(loud).max() / np.abs(quiet).max()
+    np.testing.assert_allclose(loud, quiet * ratio, atol=2e-5)
+
+
+def test_silence_is_not_amplified():
+    silence = wav_bytes(tune([], 1.0))
+    assert amplified(silence) == silence

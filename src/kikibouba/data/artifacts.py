@@ -66,10 +66,10 @@ class Tune:
         return midi_bytes(replace(self.notes, notes=notes))
 
     def to_wav(self) -> bytes:
-        """The bytes of a WAV file, played with the default soundfont."""
-        from kikibouba.data.render import wav_bytes
+        """The bytes of a WAV file, played with the default soundfont, its peak at 0.7 of full scale."""
+        from kikibouba.data.render import amplified, wav_bytes
 
-        return wav_bytes(self.to_midi())
+        return amplified(wav_bytes(self.to_midi()))
 
     def to_json(self) -> bytes:
         """`{"notes": [{"pitch": 60, "velocity": 80, "start": 0.0, "end": 0.5, …}, …], "total_time": …}`, and
