@@ -70,7 +70,7 @@ TRANSLATOR_WEAKNESSES = [
 CONSTRAINTS = "constraints-"
 """Constraints are named after their base: constraints-mel_2bar."""
 CONSTRAINTS_WEAKNESSES = [
-    "What is asked for changes more than itself: of a melody that stays close about half of the notes stay.",
+    "What is asked for changes more than itself: of a melody that stays close two notes of five stay.",
     "Steadiness is harder to ask for than unrest: smooth or repetitive melodies may take several tries.",
     "Thirds of the training examples are what low and high mean; nothing lies beyond them.",
 ]

@@ -239,7 +239,8 @@ def test_lc_learns_loads_samples_and_goes_on(data, tmp_path):
 
 
 def test_the_verbs_from_training_to_figures(data, tmp_path, capsys):
-    settings = ("model.width=8", "model.layers=1", "model.judged=0", "train.batch_size=8")
+    wishes = 'model.attributes=["density","key"]'
+    settings = (wishes, "model.width=8", "model.layers=1", "model.judged=0", "train.batch_size=8")
     arguments = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "out"
     train = [

@@ -212,9 +212,7 @@ def _made(
     moved = best_of(tries, labels, ordered, attempt)
     misses = moved.misses(labels, ordered) > 0
     if misses.any():
-        names = ", ".join(
-            name for name, missed in zip(config.attributes, misses.any(0), strict=True) if missed
-        )
+        names = ", ".join(config.attributes[i] for i in range(len(labels)) if misses[:, i].any())
         warnings.warn(
             f"{misses.any(1).sum()} of {len(misses)} results are not what was asked in {names}; try another "
             "seed, more tries, or without staying close",

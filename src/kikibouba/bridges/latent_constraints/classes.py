@@ -88,8 +88,8 @@ def classes_of(config: ModelConfig, measured: Mapping[str, np.ndarray], labels: 
         measured, labels: attributes and labels of the items by name; more than needed, or fewer.
     """
     columns = []
-    for name, *classes in zip(config.attributes, config.classes, config.thresholds, strict=True):
-        found = Classes(*classes)
+    for name, names, thresholds in zip(config.attributes, config.classes, config.thresholds, strict=True):
+        found = Classes(names, thresholds)
         values = (measured if found.thresholds else labels).get(name)
         columns.append(None if values is None else found.of(values))
     (n,) = {len(values) for values in (*measured.values(), *labels.values())}

@@ -226,9 +226,9 @@ class LatentConstraints(nn.Module):
         moved = self._act(draws.start, y, torch.zeros_like(draws.close))
         asked = cross_entropy(self.attribute_critic(moved), y, self.columns(draws.told))
         labels = y * (batch.z.var(dim=0).sum() / max(1, len(self.config.classes))).sqrt()
-        clouds = [torch.cat([z, labels], dim=1) for z in (moved, batch.z)]
-        directions = random_directions(clouds[0].shape[1], DIRECTIONS, generator, batch.z.device)
-        distance = sliced_wasserstein(*clouds, directions)
+        made, real = (torch.cat([z, labels], dim=1) for z in (moved, batch.z))
+        directions = random_directions(real.shape[1], DIRECTIONS, generator, real.device)
+        distance = sliced_wasserstein(made, real, directions)
         return {"loss": distance + asked, "distance_to_real": distance, "asked": asked}
 
 
