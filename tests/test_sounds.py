@@ -246,6 +246,8 @@ def test_verbs(umtn, nsynth, recordings, tmp_path, capsys):
     run("interpolate", source, other, "-n", 3, "--model", nsynth, "-o", tmp_path / "morph")
     assert len(list((tmp_path / "morph").iterdir())) == 3
     run("plot", "files", source, other, "-o", tmp_path / "both.png")
+    run("plot", "reconstructions", source, other, "--model", nsynth, "-o", tmp_path / "rows.png")
+    run("plot", "interpolation", source, other, "-n", 2, "--model", nsynth, "-o", tmp_path / "morph.png")
     assert (
         main(["translate", str(source), "--to", "wistle", "--with", str(umtn), "-o", str(tmp_path / "d.wav")])
         == 1

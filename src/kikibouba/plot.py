@@ -37,8 +37,11 @@ def plot_reconstructions(
     """Above what the model sees of each source, below what it makes of it, told what the source tells it."""
     examples = [read_examples(source, model.representation)[0] for source in sources]
     originals = [model.representation.to_artifact(example) for example in examples]
-    told = controls_of(model.representation, examples)
-    rebuilt = model.decode(model.encode(examples).mu, temperature, seed, told)
+    if model.kind == "audio":  # one sound is many latent vectors there
+        rebuilt = [model.reconstruct(example, temperature, seed) for example in examples]
+    else:
+        told = controls_of(model.representation, examples)
+        rebuilt = model.decode(model.encode(examples).mu, temperature, seed, told)
     titles = [Path(source).name if isinstance(source, str | Path) else "" for source in sources]
     return rows_picture([originals, rebuilt], row_titles=["original", "reconstruction"], column_titles=titles)
 

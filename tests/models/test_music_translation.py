@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -65,6 +66,18 @@ def test_names_and_shapes_of_the_original():
     tail = [shapes[f"decoders.0.{name}.weight"] for name in ("first_conv", "condition", "fc", "logits")]
     assert tail == [[128, 1, 2], [128, 64, 1], [128, 128, 1], [256, 128, 1]]
     assert [shapes[f"classifier.convs.{i}.weight"] for i in (0, 6)] == [[100, 64, 1], [6, 100, 1]]
+
+
+def test_classifier_follows_its_formulas():
+    torch.manual_seed(0)
+    net = MusicTranslation(TINY).classifier
+    z = torch.randn(1, 3, 5)
+    h = z[0].double().numpy()
+    weights = {name: value.double().numpy() for name, value in net.state_dict().items()}
+    for i in (0, 2, 4, 6):
+        h = weights[f"convs.{i}.weight"][:, :, 0] @ h + weights[f"convs.{i}.bias"][:, None]
+        h = h if i == 6 else np.where(h > 0, h, np.expm1(np.minimum(h, 0)))
+    np.testing.assert_allclose(net(z)[0].detach().numpy(), h.mean(1), atol=1e-6)
 
 
 def test_inputs_and_frames():

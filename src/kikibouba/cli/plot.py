@@ -25,7 +25,7 @@ Example:
 import argparse
 from pathlib import Path
 
-from kikibouba.cli.common import add_device, add_seed, add_temperature, suffixes
+from kikibouba.cli.common import add_device, add_seed, add_temperature, suffixes, temperature
 from kikibouba.config import REPRESENTATIONS
 
 
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     looks.add_argument("--window", type=int, default=0, metavar="N", help="which window of bars, from 0")
     for one in (rows, morph):
         one.add_argument("--model", help="bundled name or folder (default: found by kind)")
-        add_temperature(one, 0.0)
+        add_temperature(one, 0.0, sound=True)
     for one in (latent, rows, morph, sliders, pairs, looks):
         add_seed(one)
         add_device(one)
@@ -142,9 +142,9 @@ def _picture(args: argparse.Namespace) -> bytes:
         dataset = open_for(model, args.data)
         return plot.plot_latent_map(model, dataset, args.color, args.split, args.limit, args.seed)
     if args.what == "reconstructions":
-        return plot.plot_reconstructions(model, args.inputs, args.temperature, args.seed)
+        return plot.plot_reconstructions(model, args.inputs, temperature(args, model), args.seed)
     a, b = args.inputs
-    return plot.plot_interpolation(model, a, b, args.n, args.mode, args.temperature, args.seed)
+    return plot.plot_interpolation(model, a, b, args.n, args.mode, temperature(args, model), args.seed)
 
 
 def _attention(args: argparse.Namespace) -> bytes:

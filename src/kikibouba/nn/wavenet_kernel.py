@@ -23,7 +23,7 @@ def gemv(weight, scale, x, add, out):  # type: ignore[no-untyped-def]
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 def gemv_int8(weight, scale, x, whole, add, out):  # type: ignore[no-untyped-def]
-    """`gemv` with weights in -127 … 127 and x rounded to whole numbers, as large as lets no sum leave 32 bits;
+    """`gemv` with weights in -127 … 127 and x rounded to whole numbers, so large that sums just fit 32 bits;
     `whole` (int16) is room for them.
     """
     top = np.float32(min(32767, (2**31 - 1) // (127 * len(x))))
