@@ -25,8 +25,15 @@ from kikibouba.data.audio_files import wav_bytes
 from kikibouba.data.files import write_bytes, write_text
 from kikibouba.data.music_files import MUSIC_SUFFIXES, first_piece
 from kikibouba.data.prepare_ledger import Tally
-from kikibouba.data.render import default_soundfont
-from kikibouba.data.render_piece import CENTS, INSTRUMENTS, TILT, instruments_of, render_piece
+from kikibouba.data.render_piece import (
+    CENTS,
+    INSTRUMENTS,
+    TILT,
+    Instrument,
+    existing_soundfont,
+    instruments_of,
+    render_piece,
+)
 from kikibouba.data.sources import Source, find_sources
 from kikibouba.data.store import SPLITS
 from kikibouba.errors import Interrupted, KikiboubaError
@@ -88,11 +95,8 @@ def render(
         out: folder of the recordings; made if need be.
         domains: names in `INSTRUMENTS`, or NAME=PROGRAM with a program 0..127 of General MIDI.
         soundfonts: .sf2 files; by default that of `data.render`.
-        splits, fractions: as for `prepare.prepare`.
         seconds, seed: see `Settings`.
-        limit: only this many files, the first by name.
-        workers: threads; by default one a core.
-        progress: show a progress bar.
+        splits, fractions, limit, workers, progress: as for `prepare.prepare`; workers are threads.
 
     Returns:
         What was made, or was there; files that could not be rendered are listed in `out/skipped.txt`.
@@ -101,10 +105,7 @@ def render(
         KikiboubaError: an unknown instrument (says the nearest), no soundfont, nothing that can be rendered;
             the folder holds recordings that were rendered with other settings; interrupted.
     """
-    fonts = {Path(font).name: Path(font) for font in soundfonts or [default_soundfont()]}
-    for font in fonts.values():
-        if not font.is_file():
-            raise KikiboubaError(f"there is no soundfont {font}; name an .sf2 file, or leave --soundfont out")
+    fonts = {font.name: font for font in map(existing_soundfont, soundfonts or [None])}
     if not 1 <= seconds < np.inf:
         raise KikiboubaError(f"seconds = {seconds:g} must be at least 1")
     instruments = instruments_of(domains)
@@ -116,28 +117,44 @@ def render(
     sources, _ = find_sources(_Music(), [Path(path) for path in inputs], splits, fractions, out)
     plan = plan_recordings(sources[:limit], settings)
     _begin(out, settings, plan)
-    paths = {source.name: Path(source.path) for source in sources}
     failed = Tally()
-
-    def make(one: Recording) -> Recording | None:
-        if (out / one.file).is_file():
-            return one
-        try:
-            piece = first_piece(paths[one.source])
-            wave = render_piece(
-                piece, instruments[one.domain], fonts[one.soundfont], seconds, one.cents, one.tilt
-            )
-        except KikiboubaError as error:
-            failed.add(str(error).replace(str(paths[one.source]), "it"), one.source)
-            return None
-        write_bytes(out / one.file, wav_bytes(wave))
-        return one
-
+    make = _maker(sources, instruments, fonts, float(seconds), out, failed)
     made = _in_threads(make, plan, workers or os.cpu_count() or 1, progress)
     if not made:
         raise KikiboubaError(f"none of {len(sources)} files could be rendered: {failed.rows()[0][2]}")
     _finish(out, settings, made, failed)
     return made
+
+
+def _maker(
+    sources: Sequence[Source],
+    instruments: dict[str, Instrument],
+    fonts: dict[str, Path],
+    seconds: float,
+    out: Path,
+    failed: Tally,
+) -> Callable[[Recording], Recording | None]:
+    """What makes a recording, unless it is there; None if that fails, and `failed` is told why."""
+    paths = {source.name: Path(source.path) for source in sources}
+
+    def make(one: Recording) -> Recording | None:
+        if not (out / one.file).is_file():
+            try:
+                wave = render_piece(
+                    first_piece(paths[one.source]),
+                    instruments[one.domain],
+                    fonts[one.soundfont],
+                    seconds,
+                    one.cents,
+                    one.tilt,
+                )
+            except KikiboubaError as error:
+                failed.add(str(error).replace(str(paths[one.source]), "it"), one.source)
+                return None
+            write_bytes(out / one.file, wav_bytes(wave))
+        return one
+
+    return make
 
 
 def plan_recordings(sources: Sequence[Source], settings: Settings) -> list[Recording]:

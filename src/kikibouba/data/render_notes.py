@@ -18,8 +18,7 @@ from tqdm import tqdm
 from kikibouba.data.audio_files import SAMPLE_RATE, wav_bytes
 from kikibouba.data.files import write_bytes, write_text
 from kikibouba.data.notes import NoteSequence, make_notes
-from kikibouba.data.render import default_soundfont
-from kikibouba.data.render_piece import Instrument, instruments_of, rendered
+from kikibouba.data.render_piece import Instrument, existing_soundfont, instruments_of, rendered
 from kikibouba.data.sources import draw_split
 from kikibouba.data.store import SPLITS
 from kikibouba.errors import KikiboubaError
@@ -48,9 +47,7 @@ def render_notes(
         domains: as for `render_domains.render`; one is enough.
         velocities: 1..127.
         soundfont: an .sf2; by default that of `data.render`.
-        fractions: of train, valid and test.
-        workers: threads; by default one a core.
-        progress: show a progress bar.
+        fractions, workers, progress: as for `prepare.prepare`; workers are threads.
 
     Returns:
         Names of the files, relative to `out`.
@@ -58,15 +55,10 @@ def render_notes(
     Raises:
         KikiboubaError: no range of pitches, unknown instrument (says the nearest), no soundfont, no note.
     """
-    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", pitches)
-    if not found or not 0 <= int(found[1]) <= int(found[2]) <= 127:
-        raise KikiboubaError(f"{pitches!r} must be a range of pitches within 0-127, e.g. 48-72")
+    wanted = _range(pitches)
     if not velocities or not all(1 <= velocity <= 127 for velocity in velocities):
         raise KikiboubaError(f"velocities {', '.join(map(str, velocities))} must lie between 1 and 127")
-    font = Path(soundfont or default_soundfont())
-    if not font.is_file():
-        raise KikiboubaError(f"there is no soundfont {font}; name an .sf2 file, or leave --soundfont out")
-    wanted = range(int(found[1]), int(found[2]) + 1)
+    font = existing_soundfont(soundfont)
     instruments = instruments_of(domains)
     out = Path(out)
     try:
@@ -86,6 +78,14 @@ def render_notes(
     if not made:
         raise KikiboubaError(f"no instrument of {', '.join(instruments)} has pitches {pitches}")
     return made
+
+
+def _range(text: str) -> range:
+    """The pitches of e.g. "48-72"."""
+    found = re.fullmatch(r"(\d{1,3})-(\d{1,3})", text)
+    if not found or not int(found[1]) <= int(found[2]) <= 127:
+        raise KikiboubaError(f"{text!r} must be a range of pitches within 0-127, e.g. 48-72")
+    return range(int(found[1]), int(found[2]) + 1)
 
 
 def _scaled(

@@ -17,7 +17,7 @@ from kikibouba.data.audio_files import SAMPLE_RATE, decoded_wav
 from kikibouba.data.audio_resampling import resample
 from kikibouba.data.midi import midi_bytes
 from kikibouba.data.notes import NoteSequence
-from kikibouba.data.render import wav_bytes
+from kikibouba.data.render import default_soundfont, wav_bytes
 from kikibouba.data.sustain import apply_sustain
 from kikibouba.errors import KikiboubaError, did_you_mean
 
@@ -75,6 +75,14 @@ def instruments_of(domains: Sequence[str]) -> dict[str, Instrument]:
             raise KikiboubaError(f"the domain {name} is given twice")
         found[name] = Instrument(int(program), 21, 108) if program else INSTRUMENTS[name]
     return found
+
+
+def existing_soundfont(path: str | Path | None) -> Path:
+    """A soundfont, or the default one. Raises KikiboubaError: there is no such file."""
+    font = Path(path or default_soundfont())
+    if not font.is_file():
+        raise KikiboubaError(f"there is no soundfont {font}; name an .sf2 file, or leave --soundfont out")
+    return font
 
 
 def render_piece(
