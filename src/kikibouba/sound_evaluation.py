@@ -123,8 +123,9 @@ def _bits(
             x = torch.from_numpy(clip)[None].to(model.device)
             parts = model.module.loss(ClipBatch(x, x, torch.tensor([number], device=model.device)), 0)
             values.append(float(parts["bits"]))
-        figures[f"bits {domain}"] = mean_of(values)
-    total = {"bits": mean_of([value for value in figures.values() if value == value])}
+        if values:
+            figures[f"bits {domain}"] = mean_of(values)
+    total = {"bits": mean_of(list(figures.values()))}
     return total | (figures if len(domains) > 1 else {})
 
 
