@@ -45,7 +45,9 @@ def test_prepare(tmp_path):
     assert dataset.categories == ["high", "low"]
     assert sum(dataset.meta["counts"].values()) == 13
     skipped = (made.path / "skipped.txt").read_text()
-    assert all(why in skipped for why in ("it is silent", "it lasts 0.06 s, a clip 0.06 s", "no WAV file"))
+    assert all(
+        why in skipped for why in ("it is silent", "it lasts 0.0563 s, a clip 0.0625 s", "no WAV file")
+    )
     assert "at full scale" in (made.path / "warnings.txt").read_text()
     split = dataset.split("train")
     assert split.rows.dtype == np.uint8

@@ -81,7 +81,7 @@ class AudioRepresentation:
         """The codes of a whole recording, if it is long enough and not silent."""
         if len(item) < self.clip:
             raise KikiboubaError(
-                f"it lasts {len(item) / SAMPLE_RATE:.2f} s, a clip {self.clip / SAMPLE_RATE:.2f} s; "
+                f"it lasts {len(item) / SAMPLE_RATE:.3g} s, a clip {self.clip / SAMPLE_RATE:.3g} s; "
                 "lower representation.clip, or join recordings"
             )
         if np.abs(item).max() <= SILENCE:
