@@ -40,9 +40,11 @@ kikibouba train drums_2bar --data datasets/drums -o trained/drums_2bar --start-f
 
 # The objective of hier-drums_4bar_small puts 48 bits into z; with less weight on the KL term it then puts more.
 kikibouba train hier_drums_4bar --data datasets/drums4 -o trained/hier_drums_4bar_warm --steps 3734 --device "$DEVICE"
-kikibouba train hier_drums_4bar --data datasets/drums4 -o trained/hier_drums_4bar --start-from trained/hier_drums_4bar_warm \
-    --steps 2718 --device "$DEVICE" --set model.max_beta=0.03 --set model.beta_rate=0.9995 \
-    --set train.learning_rate=0.0012 --set train.decay_rate=0.9996 --set train.eval_every=500
+GENTLE="--set model.max_beta=0.03 --set train.learning_rate=0.0012 --set train.eval_every=500"
+kikibouba train hier_drums_4bar --data datasets/drums4 -o trained/hier_drums_4bar_second --start-from trained/hier_drums_4bar_warm \
+    --steps 2718 --device "$DEVICE" $GENTLE --set model.beta_rate=0.9995 --set train.decay_rate=0.9996
+kikibouba train hier_drums_4bar --data datasets/drums4 -o trained/hier_drums_4bar --start-from trained/hier_drums_4bar_second \
+    --steps 6000 --device "$DEVICE" $GENTLE --set model.beta_rate=0
 
 kikibouba train groove_humanize_2bar --data datasets/groove -o trained/groove_humanize_2bar --device "$DEVICE"
 
