@@ -96,7 +96,14 @@ PRESETS = {
             _ARRANGE,
             name="arrange_small",
             model=ModelConfig(embedding_size=96, input_feeding=False),
-            train=replace(TRAIN, batch_size=32, num_steps=4_000, decay_rate=0.9993, precision="bf16"),
+            train=replace(
+                TRAIN,
+                batch_size=32,
+                num_steps=4_000,
+                learning_rate=3e-3,
+                decay_rate=0.9993,
+                precision="bf16",
+            ),
             description="`arrange` in half the width, without input feeding: all steps are trained at once",
         ),
         replace(
