@@ -108,7 +108,7 @@ def test_examples_are_shared_out_without_overlap(tiny, tunes):
     assert all(np.array_equal(a, b) for a, b in zip(fit, again, strict=True))
 
 
-@pytest.mark.parametrize("name", [n for n in hub.bundled() if hub.kind_of_model(n) != "translator"])
+@pytest.mark.parametrize("name", [n for n in hub.bundled() if hub.read_preset(n).representation is not None])
 def test_bundled_vectors_belong_to_the_bundled_weights(name):
     model = kb.load(name)
     assert model.vectors_file is not None

@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from own_loop import run
 
 from kikibouba.errors import KikiboubaError
 from kikibouba.web import limits
@@ -44,7 +45,7 @@ def test_so_many_of_one_and_so_many_of_all():
         for task in jobs.tasks:
             task.cancel()
 
-    asyncio.run(go())
+    run(go())
 
 
 def test_events_are_told_once_and_the_last_one_to_those_who_come_late():
@@ -63,7 +64,7 @@ def test_events_are_told_once_and_the_last_one_to_those_who_come_late():
         late = await follow()
         return await early, late
 
-    early, late = asyncio.run(go())
+    early, late = run(go())
     assert [text.split("\n")[0] for text in early] == ["event: progress", "event: progress", "event: done"]
     assert late == [early[-1]]
     assert early[0] == 'event: progress\ndata: {"done": 1}\n\n'
@@ -85,7 +86,7 @@ def test_what_is_not_used_is_forgotten(monkeypatch):
             jobs.find("job5")
         assert jobs.find("job7").name == "job7"
 
-    asyncio.run(go())
+    run(go())
 
 
 def test_a_model_in_the_making_cannot_be_used():
@@ -99,4 +100,4 @@ def test_a_model_in_the_making_cannot_be_used():
         for task in jobs.tasks:
             task.cancel()
 
-    asyncio.run(go())
+    run(go())

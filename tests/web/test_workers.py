@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from own_loop import run
 
 from kikibouba.errors import KikiboubaError
 from kikibouba.web.workers import Busy, Crashed, Pool, Stopped, TooSlow, Worker
@@ -122,6 +123,6 @@ def test_a_full_queue_is_said():
             pool.close()
         return results
 
-    results = asyncio.run(crowd())
+    results = run(crowd())
     assert results.count("awake") == 3  # one at work, two in the queue
     assert sum(isinstance(result, Busy) for result in results) == 2

@@ -5,6 +5,7 @@ ones, where the critic reads one thing and the base's decoder makes another. So 
 decoded and measured before training, and now and then some of the latest translations.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -59,9 +60,15 @@ class Scale:
         rows = np.random.default_rng(0).permutation(len(posteriors))[:NATIVES]
         z = torch.from_numpy(posteriors.mu[np.sort(rows)]).to(next(module.parameters()).device)
         measured = self._measure(z)
-        self.bins = [
-            QuantileBins(measured[name], num_bins, f"{name} of {posteriors.domain}") for name in names
-        ]
+        self.bins = {
+            name: QuantileBins(measured[name], num_bins) for name in names if _varies(measured[name])
+        }
+        if silent := ", ".join(name for name in names if name not in self.bins):
+            warnings.warn(
+                f"{posteriors.domain} decodes all of its training items to the same {silent}, so nothing is "
+                "learnt about that from what is decoded",
+                stacklevel=2,
+            )
         self.natives = Known(z, self._labels(measured, z, seed=0))
 
     def known(self, z: Tensor, seed: int) -> Known:
@@ -88,9 +95,15 @@ class Scale:
     def _labels(self, measured: dict[str, np.ndarray], z: Tensor, seed: int) -> Tensor:
         rng = np.random.default_rng(seed)
         labels = np.full((len(z), self.num_labels), -1)
-        for column, (name, bins) in enumerate(zip(self.names, self.bins, strict=True)):
-            labels[:, column] = bins.label(measured[name], rng)
+        for column, name in enumerate(self.names):
+            if name in self.bins:
+                labels[:, column] = self.bins[name].label(measured[name], rng)
         return torch.from_numpy(labels).to(z.device)
+
+
+def _varies(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite)) and finite.min() < finite.max()
 
 
 class Arrivals:
