@@ -102,7 +102,7 @@ def read_examples(source: Source, representation: Representation, whole: bool = 
 
 
 def read_windows(source: Source, representation: Representation) -> list[np.ndarray]:
-    """All examples that a source gives a dataset: windows from bar to bar, of every instrument; every drawing.
+    """All examples that a source gives a dataset: windows from bar to bar, of all instruments; all drawings.
 
     Raises:
         KikiboubaError: as `read_examples`.

@@ -1,10 +1,10 @@
 """How far one set of examples is from another in style: five or more plain statistics, each on its own.
 
     music       pitch_classes  shares of the notes in the twelve pitch classes
-                intervals      shares of the steps from note to note of one instrument, in semitones; an octave
-                               or more counts as one
-                rhythm         shares of the times from note to note of one instrument, in steps of the grid; a
-                               bar or more counts as one
+                intervals      shares of the steps from note to note of one instrument, in semitones; an
+                               octave or more counts as one
+                rhythm         shares of the times from note to note of one instrument, in steps of the
+                               grid; a bar or more counts as one
                 density        notes a bar of each example
                 register       MIDI pitch of each note
     drums       classes        shares of the strokes on each drum
