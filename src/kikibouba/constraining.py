@@ -23,7 +23,7 @@ from kikibouba.controls import controls_of
 from kikibouba.data.artifacts import Artifact
 from kikibouba.data.pieces import join
 from kikibouba.errors import KikiboubaError
-from kikibouba.generate import Model, Posterior, Prior, check_seed
+from kikibouba.generate import Model, Prior, check_seed
 from kikibouba.inputs import Source, read_piece
 
 Method = Literal["actor", "optimize"]
@@ -77,19 +77,16 @@ def constrain(
     count = n if n is not None else (SAMPLES if source is None else 1)
     if count < 1:
         raise KikiboubaError(f"cannot make {count} results; ask for 1 or more")
-    if source is None:
-        posterior, told = None, None
-    else:
-        mu, sigma = found.encode(source)
-        posterior = Posterior(np.repeat(mu[:1], count, 0), np.repeat(sigma[:1], count, 0))
-        told = found.controls_of(source)
+    posterior = None if source is None else found.encode(source)
+    told = None if source is None else found.controls_of(source)
 
     def start(number: int) -> np.ndarray:
+        """Where the try of that number starts from, [n, Z]; the first of all from the mean of the source."""
         rng = np.random.default_rng([seed, number, 1])
         noise = rng.standard_normal((count, found.z_size), dtype=np.float32)
         if posterior is not None:
-            noise[0] *= number > 0  # the first of all starts from the mean
-            return posterior.mu + posterior.sigma * noise
+            noise[0] *= number > 0
+            return posterior.mu[:1] + posterior.sigma[:1] * noise
         if prior == "fitted" and found.fitted_prior is not None:
             return found.fitted_prior.sample(count, rng)
         return noise

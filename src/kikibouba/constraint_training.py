@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from kikibouba import hub
 from kikibouba.bridges.fitted_prior import FittedPrior
-from kikibouba.bridges.latent_constraints.batches import assemble
+from kikibouba.bridges.latent_constraints.batches import ConstraintBatches, assemble
 from kikibouba.bridges.latent_constraints.classes import Labels, classes_in, measured_labels
 from kikibouba.bridges.latent_constraints.config import ModelConfig
-from kikibouba.bridges.latent_constraints.model import Judge
+from kikibouba.bridges.latent_constraints.model import Judge, LatentConstraints
 from kikibouba.bridges.lc_music_vae.batches import LCBatches
 from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset, weights_hash
 from kikibouba.config import Preset
@@ -68,19 +68,8 @@ def train_constraints(
             raise KikiboubaError(f"{preset.name} learns from music alone; leave out --labels")
         module, batches, preset = _lc(preset, model, str(base), dataset, seed)
     else:
-        if "valid" not in dataset.splits:
-            raise KikiboubaError(f"{data} has no valid examples to check on; prepare more files")
         tables = {} if labels is None else read_label_columns(labels)
-        train, valid = (
-            _posteriors(model, str(base), dataset, split, Path(out) / "posteriors", limit, tables)
-            for split, limit in (("train", TRAIN_POSTERIORS), ("valid", VALID_POSTERIORS))
-        )
-        names = getattr(model.representation, "LABELS", {})
-        module, batches = assemble(preset.model, train, valid, names, preset.train.batch_size, seed)
-        module.judge = judge_for(model, module.config)
-        preset = dataclasses.replace(preset, model=module.config)
-        Path(out).mkdir(parents=True, exist_ok=True)
-        FittedPrior.fit(train[0].mu, train[0].sigma).save(Path(out))  # new ones start there
+        module, batches, preset = _constraints(preset, model, str(base), dataset, Path(out), tables, seed)
     return fit(
         module,
         batches,
@@ -94,6 +83,30 @@ def train_constraints(
         resume=resume,
         tensorboard=tensorboard,
     )
+
+
+def _constraints(
+    preset: Preset,
+    model: Model,
+    base: str,
+    dataset: Dataset,
+    out: Path,
+    tables: Mapping[str, Mapping[str, str]],
+    seed: int,
+) -> tuple[LatentConstraints, ConstraintBatches, Preset]:
+    """Untrained constraints, their batches, and the preset as its base has it. The prior goes into `out`."""
+    if "valid" not in dataset.splits:
+        raise KikiboubaError(f"{dataset.path} has no valid examples to check on; prepare more files")
+    train, valid = (
+        _posteriors(model, base, dataset, split, out / "posteriors", limit, tables)
+        for split, limit in (("train", TRAIN_POSTERIORS), ("valid", VALID_POSTERIORS))
+    )
+    names = getattr(model.representation, "LABELS", {})
+    module, batches = assemble(preset.model, train, valid, names, preset.train.batch_size, seed)
+    module.judge = judge_for(model, module.config)
+    out.mkdir(parents=True, exist_ok=True)
+    FittedPrior.fit(train[0].mu, train[0].sigma).save(out)  # new ones start there
+    return module, batches, dataclasses.replace(preset, model=module.config)
 
 
 def _posteriors(

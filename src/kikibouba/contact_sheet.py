@@ -13,6 +13,7 @@ from kikibouba.data.artifacts import Artifact, Tune
 from kikibouba.data.picture import pairs_picture
 from kikibouba.data.pieces import Piece, join
 from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.generate import Model
 from kikibouba.inputs import Source, read_examples
 from kikibouba.translator import TEMPERATURE, Translator
 
@@ -79,12 +80,10 @@ def contact_sheet(
         for source in sources
         for array in read_examples(source, base.representation, whole=base.seconds is None)
     ]
-    measured = base.representation.attributes(arrays)
     rows = translator.preset.model.attributes
-    by = by or (rows[0][list(translator.bases).index(here)] if rows else next(iter(measured)))
-    if by not in measured:
-        raise KikiboubaError(f"{base.kind} has no attribute {by!r}{did_you_mean(by, measured)}")
-    order = np.argsort(measured[by], kind="stable")
+    by = by or (rows[0][list(translator.bases).index(here)] if rows else None)
+    by, values = _measured(base, arrays, by)
+    order = np.argsort(values, kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(n, len(order))).round().astype(int))]
     results = [
         translator.translate(arrays[i], to, kind=here, seed=seed + number, temperature=temperature)
@@ -93,11 +92,20 @@ def contact_sheet(
     seconds = next((base.seconds for base in translator.bases.values() if base.seconds), None)
     return ContactSheet(
         by,
-        [float(measured[by][i]) for i in chosen],
+        values[chosen].tolist(),
         [base.representation.to_artifact(arrays[i]) for i in chosen.tolist()],
         results,
         seconds if isinstance(results[0], Tune) else None,
     )
+
+
+def _measured(base: Model, arrays: Sequence[np.ndarray], by: str | None) -> tuple[str, np.ndarray]:
+    """An attribute, by default the first there is, and its values [n] for examples."""
+    measured = base.representation.attributes(arrays)
+    by = by or next(iter(measured))
+    if by not in measured:
+        raise KikiboubaError(f"{base.kind} has no attribute {by!r}{did_you_mean(by, measured)}")
+    return by, measured[by]
 
 
 def sources_in(paths: Sequence[str | Path]) -> list[Path]:

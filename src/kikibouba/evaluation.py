@@ -4,12 +4,13 @@ import contextlib
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
 from kikibouba import hub
 from kikibouba.bridges.attributes import resolve
+from kikibouba.bridges.latent_translation.config import ModelConfig as TranslationConfig
 from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset
 from kikibouba.config import read_json
 from kikibouba.constraining import TRIES, has_constraints
@@ -21,7 +22,7 @@ from kikibouba.evaluate.reconstruction import evaluate_model
 from kikibouba.evaluate.seq2seq import evaluate_sequences
 from kikibouba.evaluate.translation import WAYS, evaluate_translation, unseen_figures
 from kikibouba.evaluate.translation_baselines import fit_baselines
-from kikibouba.evaluate.translation_table import figures_of, figures_of_reality, prepare_domain
+from kikibouba.evaluate.translation_table import Domain, figures_of, figures_of_reality, prepare_domain
 from kikibouba.generate import Model
 from kikibouba.sequence_translator import SequenceTranslator
 from kikibouba.sound_evaluation import evaluate_sound
@@ -177,17 +178,8 @@ def compare_translators(
     with _folder(cache) as kept:
         training = _posteriors(translator, datasets, "train", kept, training_limit)
         held_out = _posteriors(translator, datasets, split, kept, limit)
-        domains = {}
-        for k, (name, model) in enumerate(translator.bases.items()):
-            known, unknown = datasets[name].split("train"), datasets[name].split(split)
-            examples = (
-                [known[i] for i in choice(len(known), training_limit)],
-                [unknown[i] for i in choice(len(unknown), limit)],
-            )
-            key = f"{datasets[name].meta['fingerprint'][:16]}-{training_limit}-{config.attributes}"
-            weights = kept / f"judge-{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
-            base = Base(model.module, model.representation)
-            domains[name] = prepare_domain(k, config, base, training[name], held_out[name], examples, weights)
+        limits = training_limit, limit
+        domains = _domains(translator, datasets, config, training, held_out, split, kept, limits)
         others = fit_baselines(list(training.values()), config.attributes, seed) if baselines else {}
     methods = {"ours": translator.bridge, **others}
     times = {"ours": _training_seconds(name_or_dir)}
@@ -206,6 +198,34 @@ def compare_translators(
         table["reality"] = figures_of_reality(target, limit)
         tables[f"{config.domains[i]}>{config.domains[j]}"] = table
     return tables
+
+
+def _domains(
+    translator: Translator,
+    datasets: Mapping[str, Dataset],
+    config: TranslationConfig,
+    training: Mapping[str, Posteriors],
+    held_out: Mapping[str, Posteriors],
+    split: str,
+    cache: Path,
+    limits: tuple[int, int | None],
+) -> dict[str, Domain]:
+    """What is compared in, by name: latents, examples, and a classifier of them, kept in `cache`.
+
+    `limits` are those of the training items and of the held-out ones.
+    """
+    domains = {}
+    for k, (name, model) in enumerate(translator.bases.items()):
+        known, unknown = datasets[name].split("train"), datasets[name].split(split)
+        examples = (
+            [known[i] for i in choice(len(known), limits[0])],
+            [unknown[i] for i in choice(len(unknown), limits[1])],
+        )
+        key = f"{datasets[name].meta['fingerprint'][:16]}-{limits[0]}-{config.attributes}"
+        weights = cache / f"judge-{name}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+        base = Base(model.module, model.representation)
+        domains[name] = prepare_domain(k, config, base, training[name], held_out[name], examples, weights)
+    return domains
 
 
 def _training_seconds(name_or_dir: str | Path) -> float:

@@ -58,6 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sliders = kinds.add_parser("sliders", help="what each latent of a personal model does")
     sliders.add_argument("model", metavar="MODEL", help="what `personalize` made, or any other model")
     add_temperature(sliders, 0.0)
+    pairs, looks = _add_translations(kinds), _add_attention(kinds)
+    for one in (rows, morph):
+        one.add_argument("--model", help="bundled name or folder (default: found by kind)")
+        add_temperature(one, 0.0, sound=True)
+    for one in (latent, rows, morph, sliders, pairs, looks):
+        add_seed(one)
+        add_device(one)
+    for one in (files, curve, latent, rows, morph, sliders, pairs, looks):
+        one.add_argument("-o", "--out", type=Path, required=True, help="the .png")
+
+
+def _add_translations(kinds: "argparse._SubParsersAction") -> argparse.ArgumentParser:
     pairs = kinds.add_parser("translations", help="drawings in order, above what they become")
     pairs.add_argument("inputs", nargs="+", type=Path, metavar="IN", help="drawings, or folders of them")
     pairs.add_argument("--to", required=True, choices=tuple(REPRESENTATIONS), help="what they become")
@@ -73,20 +85,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--also", type=suffixes, default=(), metavar="wav,mid", help="all results in one file beside it"
     )
     add_temperature(pairs, 0.2)
+    return pairs
+
+
+def _add_attention(kinds: "argparse._SubParsersAction") -> argparse.ArgumentParser:
     looks = kinds.add_parser("attention", help="where a sequence-to-sequence model looked")
     looks.add_argument("model", metavar="MODEL", help="bundled name or folder")
     looks.add_argument("input", type=Path, metavar="IN", help="a tune")
     looks.add_argument("--style", metavar="NAME", help="for a model with styles: the one that is wanted")
     looks.add_argument("--beam", type=int, default=1, metavar="N", help="as for translate")
     looks.add_argument("--window", type=int, default=0, metavar="N", help="which window of bars, from 0")
-    for one in (rows, morph):
-        one.add_argument("--model", help="bundled name or folder (default: found by kind)")
-        add_temperature(one, 0.0, sound=True)
-    for one in (latent, rows, morph, sliders, pairs, looks):
-        add_seed(one)
-        add_device(one)
-    for one in (files, curve, latent, rows, morph, sliders, pairs, looks):
-        one.add_argument("-o", "--out", type=Path, required=True, help="the .png")
+    return looks
 
 
 def run(args: argparse.Namespace) -> None:

@@ -236,6 +236,15 @@ def unseen_figures(
     return figures
 
 
+def _check_enough(posteriors: Mapping[str, Posteriors]) -> None:
+    for held_out in posteriors.values():
+        if len(held_out) < FEWEST:
+            raise KikiboubaError(
+                f"{len(held_out)} held-out examples of {held_out.domain} are too few to measure it by; "
+                f"give {FEWEST}, or hundreds to be sure"
+            )
+
+
 def evaluate_translation(
     bridge: LatentTranslation,
     bases: Mapping[str, Base],
@@ -263,12 +272,7 @@ def evaluate_translation(
     Returns: e.g. {"sketch>mel_2bar cycle": 0.93, "sketch>mel_2bar spearman density>density": 0.7, …}
     """
     names = bridge.config.domains
-    for held_out in posteriors.values():
-        if len(held_out) < FEWEST:
-            raise KikiboubaError(
-                f"{len(held_out)} held-out examples of {held_out.domain} are too few to measure it by; "
-                f"give {FEWEST}, or hundreds to be sure"
-            )
+    _check_enough(posteriors)
     pairs = bridge.config.attributes if pairs is None else pairs
     figures: dict[str, float] = {}
     for i, j in permutations(range(len(names)), 2):
