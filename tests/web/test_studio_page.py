@@ -130,7 +130,7 @@ def test_undo_and_redo(visit):
     page.click("#undo")
     assert page.evaluate("studio.paper.lines.length") == 0
     assert page.locator("#undo").is_disabled()
-    assert page.locator("#hint").is_visible()
+    page.locator("#hint").wait_for(state="visible", timeout=2000)  # it fades in
 
 
 def test_a_link_brings_it_all_back(visit, server):
