@@ -13,6 +13,7 @@ from kikibouba import hub
 from kikibouba.bridges.arrivals import Arrivals, Scale
 from kikibouba.bridges.attributes import resolve
 from kikibouba.bridges.fitted_prior import FittedPrior
+from kikibouba.bridges.latent_translation.config import ModelConfig as TranslationConfig
 from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.bridges.posterior_batches import PosteriorBatches, assemble
 from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset
@@ -217,20 +218,25 @@ def _bridge_and_batches(
     bridge, batches = assemble(preset.model, train, valid, preset.train.batch_size, seed)
     config = bridge.config
     if config.attributes and config.decode_every and config.transfer_weight:
-        bridge.arrivals = Arrivals(
-            [
-                Scale(
-                    model.module,
-                    model.representation,
-                    batches.train[k],
-                    [row[k] for row in config.attributes],
-                    config.num_bins,
-                    len(config.classes),
-                )
-                for k, model in enumerate(models)
-            ]
-        )
+        bridge.arrivals = _arrivals(models, batches, config)
     return bridge, batches
+
+
+def _arrivals(models: Sequence[Model], batches: PosteriorBatches, config: TranslationConfig) -> Arrivals:
+    """What the bases decode, labelled as the bridge's attributes are."""
+    return Arrivals(
+        [
+            Scale(
+                model.module,
+                model.representation,
+                batches.train[k],
+                [row[k] for row in config.attributes],
+                config.num_bins,
+                len(config.classes),
+            )
+            for k, model in enumerate(models)
+        ]
+    )
 
 
 def labelled_posteriors(

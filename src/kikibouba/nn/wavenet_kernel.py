@@ -6,12 +6,18 @@ weights are multiplied with is rounded to 16 bits, so that a core takes 32 produ
 and activations and the state float32.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 
+Array = np.ndarray
+Dense = tuple[tuple[Array, Array], ...]
+Stack = tuple[Any, ...]
+
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def gemv(weight, scale, x, add, out):  # type: ignore[no-untyped-def]
+def gemv(weight: Array, scale: Array, x: Array, add: Array, out: Array) -> None:
     """out[r] = add[r] + scale[r] · Σ_k weight[r, k] x[k]."""
     for r in range(len(out)):
         row = weight[r]  # a view, so that the loop below has one index, and is vectorised
@@ -22,7 +28,7 @@ def gemv(weight, scale, x, add, out):  # type: ignore[no-untyped-def]
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def gemv_int8(weight, scale, x, whole, add, out):  # type: ignore[no-untyped-def]
+def gemv_int8(weight: Array, scale: Array, x: Array, whole: Array, add: Array, out: Array) -> None:
     """`gemv` with weights in -127 … 127 and x rounded to whole numbers, so large that sums just fit 32 bits;
     `whole` (int16) is room for them.
     """
@@ -42,7 +48,7 @@ def gemv_int8(weight, scale, x, whole, add, out):  # type: ignore[no-untyped-def
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def gate(a, u):  # type: ignore[no-untyped-def]
+def gate(a: Array, u: Array) -> None:
     """u = σ(first half of a) · tanh(second half), σ(x) = (1 + tanh(x / 2)) / 2.
 
     tanh(2 y) = 2 n d / (n² + d²), n / d being Lambert's continued fraction of tanh y: exact to 2e-7.
@@ -62,7 +68,7 @@ def gate(a, u):  # type: ignore[no-untyped-def]
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def pick(logits, temperature, uniform):  # type: ignore[no-untyped-def]
+def pick(logits: Array, temperature: float, uniform: float) -> int:
     """The class at which the cumulated probabilities reach `uniform`; the likeliest at temperature 0."""
     best = 0
     for i in range(len(logits)):
@@ -84,7 +90,10 @@ def pick(logits, temperature, uniform):  # type: ignore[no-untyped-def]
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def layer(stack, number, told, t, rings, window, whole, a, u, both, h, s):  # type: ignore[no-untyped-def]
+def layer(
+    stack: Stack, number: int, told: Array, t: int, rings: Array,
+    window: Array, whole: Array, a: Array, u: Array, both: Array, h: Array, s: Array,
+) -> None:  # fmt: skip
     """One layer: h and s are changed, the ring gets h; window, whole, a, u and both are room to work in."""
     causal, causal_scale, out, out_scale, out_bias, dilations, first_row, is_int8 = stack
     residual, d = len(h), dilations[number]
@@ -110,14 +119,17 @@ def layer(stack, number, told, t, rings, window, whole, a, u, both, h, s):  # ty
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def relu_sum(x, y, out):  # type: ignore[no-untyped-def]
+def relu_sum(x: Array, y: Array, out: Array) -> None:
     """out = max(x + y, 0)."""
     for k in range(len(out)):
         out[k] = max(x[k] + y[k], np.float32(0.0))
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def say(dense, stack, told, hop, table, uniforms, temperature, forced, t, recent, rings, codes, logits):  # type: ignore[no-untyped-def]
+def say(
+    dense: Dense, stack: Stack, told: Array, hop: int, table: Array, uniforms: Array, temperature: float,
+    forced: Array, t: int, recent: Array, rings: Array, codes: Array, logits: Array,
+) -> None:  # fmt: skip
     """All samples of some frames.
 
     Args:
