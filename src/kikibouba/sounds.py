@@ -270,9 +270,7 @@ class SoundModel(Model):
         attributes: Mapping[str, float] | None = None,
     ) -> list[Artifact]:
         """Raises KikiboubaError: nothing was learnt of which latent frames are likely."""
-        raise KikiboubaError(
-            f"{self.name} has no sounds of its own: give it some with reconstruct, interpolate or translate"
-        )
+        raise self._nothing_to_sample()
 
     def sample_arrays(
         self,
@@ -285,5 +283,9 @@ class SoundModel(Model):
         attributes: Mapping[str, float] | None = None,
     ) -> list[np.ndarray]:
         """As `sample`."""
-        self.sample(n, temperature, seed)
-        return []
+        raise self._nothing_to_sample()
+
+    def _nothing_to_sample(self) -> KikiboubaError:
+        return KikiboubaError(
+            f"{self.name} has no sounds of its own: give it some with reconstruct, interpolate or translate"
+        )

@@ -24,11 +24,11 @@ from kikibouba.data.artifacts import Tune
 from kikibouba.data.event_tokens import Steps
 from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of
 from kikibouba.data.notes import DEFAULT_QPM, NoteSequence
-from kikibouba.data.pairs_files import instruments, pitched, style_of
+from kikibouba.data.pairs_files import instruments, pitched, style_number, style_of
 from kikibouba.data.pairs_windows import placed_notes
 from kikibouba.data.quarters import sections, steps_in
 from kikibouba.data.representation import Item
-from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.errors import KikiboubaError
 
 LOWEST, KEYS = 21, 88
 ROLL = 2 * KEYS
@@ -140,10 +140,7 @@ class DynamicsRepresentation:
 
     def style_number(self, name: str) -> int:
         """The number of a style. Raises KikiboubaError if there is no such style; says the nearest."""
-        names = [style.casefold() for style in self.styles]
-        if name.casefold() not in names:
-            raise KikiboubaError(f"unknown style {name!r}{did_you_mean(name, self.styles)}")
-        return names.index(name.casefold())
+        return style_number(name, self.styles)
 
     def windows(self, item: tuple[NoteSequence, str]) -> list[np.ndarray]:
         """The examples of a piece, one after the other.

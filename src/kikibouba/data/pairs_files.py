@@ -141,6 +141,14 @@ def style_of(path: Path, styles: Sequence[str]) -> str:
     raise KikiboubaError(f"no folder on its path is called like a style: {', '.join(styles)}")
 
 
+def style_number(name: str, styles: Sequence[str]) -> int:
+    """The position of a style. Raises KikiboubaError if there is no such style; says the nearest."""
+    names = [style.casefold() for style in styles]
+    if name.casefold() not in names:
+        raise KikiboubaError(f"unknown style {name!r}{did_you_mean(name, styles)}")
+    return names.index(name.casefold())
+
+
 def pitched(sequence: NoteSequence) -> NoteSequence:
     """The piece without drums, its sustain pedals turned into lengths of notes."""
     sustained = apply_sustain(sequence)

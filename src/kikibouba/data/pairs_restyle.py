@@ -21,7 +21,7 @@ from kikibouba.data.artifacts import Tune
 from kikibouba.data.event_tokens import EventVocabulary, Steps
 from kikibouba.data.music_files import MUSIC_SUFFIXES, each_piece_of
 from kikibouba.data.notes import NoteSequence
-from kikibouba.data.pairs_files import lead, style_of
+from kikibouba.data.pairs_files import lead, style_number, style_of
 from kikibouba.data.pairs_windows import (
     Sentences,
     check_settings,
@@ -38,7 +38,7 @@ from kikibouba.data.pairs_windows import (
 )
 from kikibouba.data.quarters import sections, steps_in
 from kikibouba.data.representation import Item
-from kikibouba.errors import KikiboubaError, did_you_mean
+from kikibouba.errors import KikiboubaError
 
 
 @dataclass(frozen=True)
@@ -114,10 +114,7 @@ class RestyleRepresentation:
 
     def style_number(self, name: str) -> int:
         """The number of a style. Raises KikiboubaError if there is no such style; says the nearest."""
-        names = [style.casefold() for style in self.styles]
-        if name.casefold() not in names:
-            raise KikiboubaError(f"unknown style {name!r}{did_you_mean(name, self.styles)}")
-        return names.index(name.casefold())
+        return style_number(name, self.styles)
 
     def lead(self, sequence: NoteSequence) -> NoteSequence:
         """What of a user's piece is the tune."""
