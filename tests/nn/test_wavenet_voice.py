@@ -1,14 +1,19 @@
 """What a voice says: the same by every engine, in one go or in stretches, and as teacher forcing has it."""
 
+from argparse import Namespace
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+from kikibouba.cli.common import ENGINES as OFFERED
+from kikibouba.cli.common import use_engine
 from kikibouba.errors import KikiboubaError
 from kikibouba.nn import wavenet_voice
 from kikibouba.nn.wavenet import WaveNet, delayed, dilations
-from kikibouba.nn.wavenet_voice import Voice, pick
+from kikibouba.nn.wavenet_voice import Engine, Voice, pick
 
 HOP = 16
 INPUTS = torch.arange(256) / 255 - 0.5
@@ -96,3 +101,10 @@ def test_without_numba_torch_speaks(monkeypatch):
     assert Voice(make(), INPUTS, HOP, 1).say(z(1, 1))[0].shape == (1, HOP)
     with pytest.raises(KikiboubaError, match="kikibouba\\[fast\\]"):
         Voice(make(), INPUTS, HOP, 1, engine="int8")
+
+
+def test_the_command_line_offers_every_engine():
+    assert get_args(Engine) == OFFERED
+    use_engine(Namespace(engine=None), "a model of drawings")
+    with pytest.raises(KikiboubaError, match="models of sound"):
+        use_engine(Namespace(engine="int8"), "a model of drawings")

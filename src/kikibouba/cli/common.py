@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from kikibouba.generate import Model
 
+ENGINES = ("auto", "torch", "fp32", "int8")
+"""`nn.wavenet_voice.Engine`, without torch."""
+
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     """--seed"""
@@ -43,6 +46,26 @@ def temperature(args: argparse.Namespace, model: "Model", default: float = 0.0) 
     if args.temperature is not None:
         return args.temperature
     return 1.0 if model.kind == "audio" else default
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """--engine"""
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="for a model of sound: what says the samples; int8 is the quickest on a CPU (default auto)",
+    )
+
+
+def use_engine(args: argparse.Namespace, model: object) -> None:
+    """Let a model of sound speak as --engine says."""
+    if args.engine is None:
+        return
+    from kikibouba.sounds import SoundModel
+
+    if not isinstance(model, SoundModel):
+        raise KikiboubaError("--engine is for models of sound; leave it out")
+    model.engine = args.engine
 
 
 def add_output(parser: argparse.ArgumentParser, what: str) -> None:

@@ -14,6 +14,7 @@ from kikibouba.cli.common import (
     add_attributes,
     add_controls,
     add_device,
+    add_engine,
     add_output,
     add_seed,
     add_temperature,
@@ -38,12 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_controls(parser)
     add_seed(parser)
     add_temperature(parser, 0.0, sound=True)
+    add_engine(parser)
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Decode."""
-    from kikibouba.cli.common import controls, temperature
+    from kikibouba.cli.common import controls, temperature, use_engine
     from kikibouba.data.pieces import Piece, Place, join
     from kikibouba.errors import KikiboubaError
     from kikibouba.hub import load_model
@@ -55,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
     if not name:
         raise KikiboubaError(f"{args.latents} does not say which model it belongs to; name it with --model")
     model = load_model(name, args.device)
+    use_engine(args, model)
     z = model.shifted(latents.mu, dict(args.attribute))
     heat = temperature(args, model)
     if isinstance(model, SoundModel):

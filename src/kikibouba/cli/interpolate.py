@@ -20,6 +20,7 @@ from kikibouba.cli.common import (
     add_attributes,
     add_controls,
     add_device,
+    add_engine,
     add_output,
     add_seed,
     add_temperature,
@@ -52,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_controls(parser)
     add_seed(parser)
     add_temperature(parser, 0.0, sound=True)
+    add_engine(parser)
     add_device(parser)
 
 
@@ -60,10 +62,11 @@ def run(args: argparse.Namespace) -> None:
     if args.to or args.translator:
         _across(args)
         return
-    from kikibouba.cli.common import controls, temperature
+    from kikibouba.cli.common import controls, temperature, use_engine
     from kikibouba.hub import default_model, load_model
 
     model = load_model(args.model or default_model(args.a), args.device)
+    use_engine(args, model)
     steps = model.interpolate(
         args.a,
         args.b,
@@ -86,7 +89,8 @@ def _across(args: argparse.Namespace) -> None:
     from kikibouba.inputs import kind_of
 
     for option, value in (("--model", args.model), ("--attribute", args.attribute), ("--chords", args.chords),
-                          ("--key", args.key), ("--controls-from", args.controls_from)):  # fmt: skip
+                          ("--key", args.key), ("--controls-from", args.controls_from),
+                          ("--engine", args.engine)):  # fmt: skip
         if value:
             raise KikiboubaError(f"{option} is for one model; a translator has none: leave it or --to out")
     if args.out.suffix and not args.out.is_dir():

@@ -21,6 +21,7 @@ from kikibouba.cli.common import (
     add_attributes,
     add_controls,
     add_device,
+    add_engine,
     add_output,
     add_seed,
     add_temperature,
@@ -41,12 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_controls(parser)
     add_seed(parser)
     add_temperature(parser, 0.0, sound=True)
+    add_engine(parser)
     add_device(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Reconstruct the inputs."""
-    from kikibouba.cli.common import controls, temperature
+    from kikibouba.cli.common import controls, temperature, use_engine
     from kikibouba.data.artifacts import Artifact
     from kikibouba.hub import default_model, load_model
 
@@ -54,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     def work(source: Path) -> Artifact:
         model = load(args.model or default_model(source))
+        use_engine(args, model)
         return model.reconstruct(
             source,
             temperature(args, model),

@@ -25,11 +25,13 @@ from pathlib import Path
 
 from kikibouba.cli.common import (
     add_device,
+    add_engine,
     add_output,
     add_seed,
     add_temperature,
     add_whole,
     for_each_input,
+    use_engine,
 )
 from kikibouba.config import REPRESENTATIONS
 
@@ -82,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tries", type=int, default=8, metavar="N", help="translate N ways, keep what fits best (default 8)"
     )
     add_temperature(parser, 0.2, sound=True)
+    add_engine(parser)
     add_device(parser)
 
 
@@ -95,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
     if args.tempo is not None and args.to == "sketch":
         raise KikiboubaError("--tempo is for tunes; a drawing has none")
     named = load_any_translator(args.translator, args.device) if args.translator else None
+    use_engine(args, named)
 
     def work(source: Path) -> object:
         result = translate(
