@@ -26,7 +26,10 @@ DATASETS = {
     "groove_humanize_2bar": "datasets/groove",
     "sketch": "datasets/sketch",
     "hier_drums_4bar": "datasets/drums4",
+    "arrange_small": "datasets/arrange",
 }
+COMMANDS = {"arrange_small": "sh runs/arrange.sh"}
+"""How a model was trained, where that is not `sh runs/make_weights.sh`."""
 GROOVE = "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)"
 CREDITS = {
     "mel_2bar": "POP909 (MIT, Wang et al. 2020; beat-aligned copy), Ryan's Mammoth Collection and O'Neill's "
@@ -35,6 +38,7 @@ CREDITS = {
     "groove_humanize_2bar": GROOVE,
     "hier_drums_4bar": "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)",
     "sketch": "Quick, Draw! dataset by Google (CC BY 4.0): 20 categories of about 800 drawings, 344 of 25",
+    "arrange_small": "POP909 (MIT, Wang et al. 2020; beat-aligned copy), tracks MELODY and PIANO",
 }
 WEAKNESSES = {
     "mel_2bar": [
@@ -59,6 +63,12 @@ WEAKNESSES = {
         "Trained for an hour on one CPU core on 18,600 drawings (the original: 50,000 steps and more, on "
         "70,000 of one class): reconstructions keep gesture and proportions better than what is drawn.",
         "At most 130 points; long drawings are simplified first.",
+    ],
+    "arrange_small": [
+        "Knows Chinese pop songs and their piano players only; other tunes are accompanied as if they were such.",
+        "Guesses the chords of a tune from four bars of it; where they leave a choice, its chords and the "
+        "player's often differ.",
+        "Bars of four quarters, sixteenths at the finest; all notes have one loudness.",
     ],
 }
 TRANSLATOR_WEAKNESSES = [
@@ -112,13 +122,13 @@ def bundle(name: str) -> None:
     preset, module = load_checkpoint(source)
     run = json.loads((source / "metrics.json").read_text())
     bases = name.split("-") if is_translator(name) else [name]
-    command = "sh runs/make_weights.sh"
+    command = COMMANDS.get(name, "sh runs/make_weights.sh")
     card = {"command": command, "seed": run["seed"], "minutes": run["seconds"] / 60}
     credits = "; ".join(CREDITS[base] for base in bases)
     weaknesses = TRANSLATOR_WEAKNESSES if is_translator(name) else WEAKNESSES[name]
     # The figures must be those of the file as it is shipped, so it is written before it is measured.
     save_checkpoint(target, module, preset, run, "", dtype="fp16")
-    if not is_translator(name):
+    if getattr(module, "z_size", 0):
         fit_prior(target, Dataset.open(DATASETS[name]))
         # Beside a bundled model already there: `kikibouba attribute all --model NAME --data DATASET`.
         vectors = attribute_vectors(target, DATASETS[name])

@@ -1,5 +1,6 @@
 """Whole pieces through sequence-to-sequence models: windows, carried context, tempos, styles, bad input."""
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -22,8 +23,9 @@ from kikibouba.evaluation import evaluate
 from kikibouba.models.seq2seq.config import ModelConfig
 from kikibouba.sequence_translator import Choice, SequenceTranslator
 from kikibouba.train.checkpoint import build_module, save_checkpoint
-from kikibouba.training import train_model
+from kikibouba.training import copy_weights, train_model
 from kikibouba.translator import translate
+from tiny_models import make_weights, same_weights
 
 SMALL = ModelConfig(embedding_size=8, units=12, dropout=0.0)
 
@@ -211,6 +213,32 @@ def test_loading_and_translating_by_name(trained):
         kb.load(trained / "model", precision="fp16")
     with pytest.raises(KikiboubaError, match="takes no --style"):
         translate("examples/sheep.svg", "melody", style="folk")
+
+
+def test_a_bundled_one_is_found_by_what_it_makes(trained, tmp_path, monkeypatch, capsys):
+    weights = make_weights(tmp_path / "weights")
+    shutil.copytree(trained / "model", weights / "arrange_small")
+    monkeypatch.setattr(hub, "WEIGHTS", weights)
+    assert "arrange_small" in hub.bundled()
+    assert hub.find_sequences("piano-arrangement") == "arrange_small"
+    words = ["translate", trained / "tune.mid", "--to", "piano-arrangement", "-o", tmp_path / "out.mid"]
+    assert main([str(word) for word in words]) == 0
+    assert read_midi(tmp_path / "out.mid").instrument_names == ("Flute", "piano-arrangement")
+    assert main(["models"]) == 0
+    assert "arrange_small" in capsys.readouterr().out
+    assert hub.find_translator("melody", "sketch") == "sketch-mel_2bar"
+    with pytest.raises(KikiboubaError, match=r"bundled: drums_2bar, mel_2bar, sketch$"):
+        hub.load_model("arrange_small")
+    with pytest.raises(KikiboubaError, match="is a sequence-to-sequence model; a translator is wanted"):
+        hub.load_translator("arrange_small")
+
+
+def test_training_starts_from_a_trained_one(trained):
+    translator, fresh = made(PAIRS), build_module(made(PAIRS).preset, seed=5)
+    copy_weights(trained / "model", fresh)
+    assert same_weights(fresh, translator.module)
+    with pytest.raises(KikiboubaError, match="cannot start from sketch-mel_2bar: it joins two models"):
+        copy_weights("sketch-mel_2bar", fresh)
 
 
 def test_the_verb(trained, capsys):

@@ -237,16 +237,19 @@ def load_model(name_or_dir: str | Path, device: str = "cpu", precision: Precisio
     from kikibouba.generate import Model
 
     if not isinstance(found := load(name_or_dir, device, precision), Model):
-        raise KikiboubaError(f"{name_or_dir} is a translator; a model is wanted here{_known('model')}")
+        raise KikiboubaError(f"{name_or_dir} is a translator; a model is wanted here{_known({'model'})}")
     return found
 
 
 def load_translator(name_or_dir: str | Path, device: str = "cpu") -> "Translator":
-    """`load`, where a translator is wanted."""
+    """`load`, where a translator between the latent spaces of models is wanted."""
+    from kikibouba.generate import Model
     from kikibouba.translator import Translator
 
     if not isinstance(found := load(name_or_dir, device), Translator):
-        raise KikiboubaError(f"{name_or_dir} is a model; a translator is wanted here{_known('translator')}")
+        what = "a model" if isinstance(found, Model) else "a sequence-to-sequence model"
+        known = _known({"translator"})
+        raise KikiboubaError(f"{name_or_dir} is {what}; a translator is wanted here{known}")
     return found
 
 
@@ -259,7 +262,8 @@ def load_any_translator(
 
     found = load(name_or_dir, device)
     if isinstance(found, Model) and not (isinstance(found, SoundModel) and found.domains):
-        raise KikiboubaError(f"{name_or_dir} is a model; a translator is wanted here{_known('translator')}")
+        known = _known({"translator", SEQUENCES})
+        raise KikiboubaError(f"{name_or_dir} is a model; a translator is wanted here{known}")
     return cast("Translator | SequenceTranslator | SoundModel", found)
 
 
@@ -268,13 +272,21 @@ def load_sequences(name_or_dir: str | Path, device: str = "cpu") -> "SequenceTra
     from kikibouba.sequence_translator import SequenceTranslator
 
     if not isinstance(found := load(name_or_dir, device), SequenceTranslator):
-        raise KikiboubaError(f"{name_or_dir} is no sequence-to-sequence model, which is wanted here")
+        known = _known({SEQUENCES})
+        raise KikiboubaError(f"{name_or_dir} is no sequence-to-sequence model, which is wanted here{known}")
     return found
 
 
-def _known(what: str) -> str:
-    names = [name for name in bundled() if (kind_of_model(name) == "translator") == (what == "translator")]
+def _known(sorts: set[str]) -> str:
+    """Which bundled models are "model", "translator" (between latent spaces) or `SEQUENCES`."""
+    names = [name for name in bundled() if _sort(name) in sorts]
     return f"; bundled: {', '.join(names)}" if names else ""
+
+
+def _sort(name: str) -> str:
+    if read_preset(name).family == SEQUENCES:
+        return SEQUENCES
+    return "translator" if kind_of_model(name) == "translator" else "model"
 
 
 def default_model(source: "Source") -> str:

@@ -28,6 +28,7 @@ from kikibouba.train.checkpoint import build_module
 from kikibouba.train.clips import ClipBatches
 from kikibouba.train.data import SplitBatches, adopt_representation
 from kikibouba.train.loop import fit
+from kikibouba.translator import Translator
 
 TRAIN_POSTERIORS, VALID_POSTERIORS = 50_000, 5_000
 """Most examples of each base that a translator learns from and is checked on."""
@@ -125,7 +126,10 @@ def copy_weights(source: str | Path, module: nn.Module) -> None:
     Raises:
         KikiboubaError: they are of another architecture.
     """
-    weights, own = hub.load_model(source).module.state_dict(), module.state_dict()
+    found = hub.load(source)
+    if isinstance(found, Translator):
+        raise KikiboubaError(f"cannot start from {source}: it joins two models, and is none itself")
+    weights, own = found.module.state_dict(), module.state_dict()
     for name in [*own, *weights]:
         shapes = [tuple(t[name].shape) if name in t else None for t in (weights, own)]
         if shapes[0] != shapes[1]:
