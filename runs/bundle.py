@@ -65,7 +65,7 @@ WEAKNESSES = {
         "At most 130 points; long drawings are simplified first.",
     ],
     "arrange_small": [
-        "Knows Chinese pop songs and their piano players only; other tunes are accompanied as if they were such.",
+        "Knows Chinese pop songs and their pianists only, and accompanies other tunes as if they were such.",
         "Guesses the chords of a tune from four bars of it; where they leave a choice, its chords and the "
         "player's often differ.",
         "Bars of four quarters, sixteenths at the finest; all notes have one loudness.",
