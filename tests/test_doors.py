@@ -41,14 +41,14 @@ LAYERS = (
         "constraint_training",
         "constraining",
     ),
-    ("web",),
+    ("web", "scale"),
     ("cli", "__main__"),
 )
 """From the ground up; a module imports from its own layer and those before it."""
 
 HEIGHT = {part: height for height, layer in enumerate(LAYERS) for part in layer}
 
-NOT_EACH_OTHER = {"models": "train", "interop": "train"}
+NOT_EACH_OTHER = {"models": "train", "interop": "train", "web": "scale", "scale": "web"}
 """Within one layer: who must not import whom."""
 
 NO_TORCH = (
@@ -126,6 +126,11 @@ def test_no_torch(module):
         name for name in reachable(module) if name.split(".")[0] in ("torch", "safetensors", "matplotlib")
     }
     assert not heavy, f"{module} loads {heavy}"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if part_of(m) != "scale"])
+def test_only_scale_knows_ray(module):
+    assert not {name for name in imports(MODULES[module], deep=True) if name.split(".")[0] == "ray"}
 
 
 def test_families_do_not_know_each_other():
