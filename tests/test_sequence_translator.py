@@ -107,6 +107,17 @@ def test_a_piece_in_another_key_is_arranged_alike():
     np.testing.assert_array_equal(a["start"], b["start"])
 
 
+def test_bars_of_another_meter_are_passed_over_with_a_word():
+    mixed = replace(song(bars=8), time_signatures=np.array([[0.0, 4, 4], [4.0, 3, 4], [8.5, 4, 4]]))
+    with pytest.warns(UserWarning, match="9 notes lie in bars that do not last four quarters"):
+        found = made(PAIRS).translate(Tune(mixed)).notes
+    new = found.notes["start"][found.notes["instrument"] == 1]
+    assert not ((new >= 4.0) & (new < 8.5)).any()
+    assert (new < 4.0).any()
+    assert (new >= 8.5).any()
+    np.testing.assert_array_equal(found.time_signatures, mixed.time_signatures)
+
+
 def test_choices():
     translator = made(PAIRS)
 

@@ -109,13 +109,19 @@ class SequenceTranslator:
             return Tune(self._with_dynamics(piece, *self._lead(piece, source), number or 0))
         lead, stretches = self._lead(piece, source)
         generator = torch.Generator(self.device).manual_seed(choice.seed)
-        parts, shift = [], self.representation.shift(lead)
+        parts, shift, read = [], self.representation.shift(lead), 0
         for section in stretches:
             notes, _ = steps_in(lead, section, self.representation.steps_per_quarter)
-            said = _nothing()
+            said, read = _nothing(), read + len(notes.start)
             for _, found in self._windows(shifted(notes, shift), number, choice, generator):
                 said = _together(said, found)
             parts.append(self._placed(shifted(said, -shift), section, lead))
+        if read < len(lead.notes):
+            warnings.warn(
+                f"{len(lead.notes) - read} notes lie in bars that do not last four quarters: they are not "
+                "translated",
+                stacklevel=2,
+            )
         return Tune(self._joined(lead, np.concatenate(parts)))
 
     def windows(
