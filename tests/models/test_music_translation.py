@@ -1,6 +1,7 @@
 """UMTN: its size, its names, its losses, and one step of training against a plain recomputation."""
 
 import copy
+import dataclasses
 import math
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from kikibouba.config import TrainConfig, find_preset, with_overrides
+from kikibouba.data import mu_law
 from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import ClipBatch
 from kikibouba.models.music_translation.config import ModelConfig
 from kikibouba.models.music_translation.model import MusicTranslation
+from kikibouba.nn.pitch_salience import PitchSalience
 from kikibouba.train.parallel import Processes
 from kikibouba.train.turns import RunInTurns
 
@@ -203,3 +206,37 @@ def test_domains_differ():
         ModelConfig(domains=("piano", "piano"))
     with pytest.raises(KikiboubaError, match=r"e\.g\. 12000"):
         with_overrides(find_preset("umtn"), {"representation.clip": "12345"})
+
+
+def test_noise_reaches_the_decoders_in_training_only():
+    torch.manual_seed(0)
+    net = MusicTranslation(dataclasses.replace(TINY, input_noise=0.3))
+    batch, draw = clips(), lambda: torch.Generator().manual_seed(1)
+    z = net.encode(batch.heard)
+    quiet = net.reconstruction(batch, z)
+    assert not torch.equal(net.reconstruction(batch, z, draw()), quiet)
+    assert torch.equal(net.reconstruction(batch, z, draw()), net.reconstruction(batch, z, draw()))
+    assert net.loss(batch, 0, draw())["r_loss"].item() == pytest.approx(quiet.mean().item())
+    expected = net.reconstruction(batch, z, draw()).mean().item()
+    _, translator = net.turns()
+    assert translator.loss(batch, 0, draw())["r_loss"].item() == pytest.approx(expected)
+
+
+def test_z_learns_which_pitches_are_heard():
+    """Its loss is the cross entropy with what is heard in tune, and its head learns with the encoder."""
+    torch.manual_seed(0)
+    net = MusicTranslation(dataclasses.replace(TINY, hop=400, pitch=2.0))
+    t = np.arange(1600) / 16_000
+    waves = [0.5 * np.sin(2 * np.pi * 440.0 * t), np.zeros(1600)]
+    x = torch.from_numpy(np.stack([mu_law.encode(wave) for wave in waves]).astype(np.int64))
+    batch = ClipBatch(x, x, torch.tensor([0, 1]))
+    z = net.encode(x)
+    parts = net.turns()[1].loss(batch, 0)
+    rest = parts["r_loss"] - 0.5 * parts["classifier_loss"]
+    assert parts["loss"].item() == pytest.approx((rest + 2.0 * parts["pitch_loss"]).item(), rel=1e-5)
+    told = F.log_softmax(net.pitches(z)[0], 0)
+    salience, heard = PitchSalience(400)(torch.from_numpy(waves[0]).float()[None])
+    assert heard.all()
+    assert parts["pitch_loss"].item() == pytest.approx(-(salience[0] * told).sum(0).mean().item(), rel=0.02)
+    own = {id(p) for p in net.turns()[1].parameters}
+    assert {id(p) for p in net.pitches.parameters()} <= own

@@ -29,6 +29,11 @@ class ModelConfig:
     classifier_dropout: float = 0.0
     confusion: float = 0.01
     """Weight λ of the domain classifier's cross entropy, which the encoder raises."""
+    input_noise: float = 0.0
+    """Standard deviation of what is added to the samples that the decoders hear while they learn, in the
+    network's scale of -1/2 to 1/2. Ours: with some they lean on z, and are used to their own mistakes."""
+    pitch: float = 0.0
+    """Weight of a loss that asks of z which pitches are heard. Ours: a short training then finds them."""
     epoch_steps: int = 1000
     epoch_decay: float = 0.995
     """After each epoch the learning rate of all but the classifier is multiplied by this; as in the original
@@ -38,6 +43,9 @@ class ModelConfig:
         for name in ("latent", "hop", "encoder_channels", "channels", "blocks", "layers", "epoch_steps"):
             if getattr(self, name) < 1:
                 raise KikiboubaError(f"{name} = {getattr(self, name)} must be at least 1")
+        for name in ("confusion", "input_noise", "pitch"):
+            if getattr(self, name) < 0:
+                raise KikiboubaError(f"{name} = {getattr(self, name)} must not be negative")
         if len(set(self.domains)) < len(self.domains):
             raise KikiboubaError(f"domains = {', '.join(self.domains)} must differ")
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from kikibouba.data.audio import AudioRepresentation
 from kikibouba.models.base import ClipBatch, LossParts, Turn
 from kikibouba.models.music_translation.config import ModelConfig
+from kikibouba.nn.pitch_salience import PITCHES, PitchSalience
 from kikibouba.nn.wavenet import DilatedEncoder, WaveNet, delayed, dilations
 
 
@@ -66,6 +67,9 @@ class MusicTranslation(nn.Module):
         self.classifier = DomainClassifier(
             config.latent, config.classifier_channels, len(config.domains), config.classifier_dropout
         )
+        if config.pitch:
+            self.salience = PitchSalience(config.hop)
+            self.pitches = nn.Conv1d(config.latent, PITCHES, 1)
 
     def inputs(self, codes: Tensor) -> Tensor:
         """Codes 0..255 → what the network reads, in [-1/2, 1/2]."""
@@ -88,6 +92,8 @@ class MusicTranslation(nn.Module):
     def turns(self) -> list[Turn]:
         """First the classifier learns, then all else against it."""
         others = [*self.encoder.parameters(), *self.decoders.parameters()]
+        if self.config.pitch:
+            others += self.pitches.parameters()
         return [
             Turn("classifier", list(self.classifier.parameters()), self._classifier_loss, lambda step: 1.0),
             Turn("translator", others, self._translator_loss, self._share_at),
@@ -113,20 +119,36 @@ class MusicTranslation(nn.Module):
         self, batch: ClipBatch, step: int, generator: torch.Generator | None = None
     ) -> LossParts:
         z = self.encode(batch.heard)
-        r_loss = self.reconstruction(batch, z).mean()
+        r_loss = self.reconstruction(batch, z, generator).mean()
         still = {name: p.detach() for name, p in self.classifier.named_parameters()}
         logits = torch.func.functional_call(self.classifier, still, (z,)).float()
         confusion = F.cross_entropy(logits, batch.domain)
         parts = {"r_loss": r_loss, "bits": r_loss / math.log(2), "classifier_loss": confusion}
-        return {"loss": r_loss - self.config.confusion * confusion} | {
-            k: v.detach() for k, v in parts.items()
-        }
+        loss = r_loss - self.config.confusion * confusion
+        if self.config.pitch:
+            parts["pitch_loss"] = self._pitch_loss(batch, z)
+            loss = loss + self.config.pitch * parts["pitch_loss"]
+        return {"loss": loss} | {k: v.detach() for k, v in parts.items()}
 
-    def reconstruction(self, batch: ClipBatch, z: Tensor) -> Tensor:
-        """Nats a sample of each clip [B], said by the decoder of its domain."""
-        nats = z.new_zeros(len(batch.x), dtype=torch.float32)
+    def _pitch_loss(self, batch: ClipBatch, z: Tensor) -> Tensor:
+        """Cross entropy of the pitches that z tells with those that are heard in the clip in tune, in nats a
+        frame that is not silent.
+        """
+        companded = 2.0 * self.inputs(batch.x)
+        wave = companded.sign() * (256.0 ** companded.abs() - 1.0) / 255.0
+        salience, heard = self.salience(wave)
+        nats = F.cross_entropy(self.pitches(z).float(), salience, reduction="none")
+        return (nats * heard).sum() / heard.sum().clamp(min=1)
+
+    def reconstruction(self, batch: ClipBatch, z: Tensor, noise: torch.Generator | None = None) -> Tensor:
+        """Nats a sample of each clip [B], said by the decoder of its domain; `noise` draws `input_noise`."""
+        x = self.inputs(batch.x)
+        if self.config.input_noise and noise is not None:
+            drawn = torch.randn(x.shape, generator=noise, device=noise.device).to(x.device)
+            x = x + self.config.input_noise * drawn
+        nats = z.new_zeros(len(x), dtype=torch.float32)
         for domain, rows in self._by_domain(batch.domain):
-            logits = self(batch.x[rows], z[rows], domain).float()
+            logits = self.wavenet(domain)(delayed(x[rows]), z[rows]).float()
             nats = nats.index_put((rows,), F.cross_entropy(logits, batch.x[rows], reduction="none").mean(1))
         return nats
 
