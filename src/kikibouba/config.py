@@ -28,6 +28,7 @@ FAMILIES = {
     "midime": "kikibouba.bridges.midime",
     "latent_constraints": "kikibouba.bridges.latent_constraints",
     "lc_music_vae": "kikibouba.bridges.lc_music_vae",
+    "sound_vectors": "kikibouba.bridges.sound_vectors",
     "seq2seq": "kikibouba.models.seq2seq",
 }
 """Model family → package of `config.py` (PRESETS, ALIASES, ModelConfig, perhaps check; no torch) and

@@ -200,7 +200,7 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator | Sequenc
         prior = load_prior(folder, cast(int, module.z_size))
         vectors = folder / FILE_NAME if (folder / FILE_NAME).is_file() else None
         source = "" if folder.parent == WEIGHTS else str(folder)
-        if preset.representation.kind == "audio":
+        if hasattr(module, "wavenet"):
             return SoundModel(preset, module, folder.name, device, source=source)
         return Model(preset, module, folder.name, device, prior, vectors, source)
     bases: dict[str, Model] = {}
@@ -213,10 +213,16 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator | Sequenc
 def _put_over_base(preset: Preset, bridge: "Module", folder: Path, device: str) -> "tuple[Preset, Module]":
     """A bridge over one base, composed with it: a preset and a network of the base's kind."""
     from kikibouba.bridges.over_base import over_base
+    from kikibouba.bridges.sound_vectors.model import SoundVectors, over_sound, windows_for
 
     base = _load_base(preset.model.base, folder, device)
-    composed = dataclasses.replace(preset, representation=base.preset.representation)
-    return composed, over_base(preset.model, bridge, base.module)
+    representation = base.preset.representation
+    if isinstance(bridge, SoundVectors):
+        module: Module = over_sound(preset.model, bridge, base.module)
+        representation = windows_for(preset.model, base.preset.representation, base.module.hop)
+    else:
+        module = over_base(preset.model, bridge, base.module)
+    return dataclasses.replace(preset, representation=representation), module
 
 
 def _load_base(name: str, bridge: Path, device: str) -> "Model":

@@ -20,6 +20,7 @@ from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset
 from kikibouba.config import Preset
 from kikibouba.data.labels import labels_of, read_labels
 from kikibouba.data.rescaled import RescaledDataset
+from kikibouba.data.sound_windows import SoundWindows, WindowedDataset
 from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Model
@@ -221,7 +222,8 @@ def _bridge_and_batches(
     train, valid = posteriors("train", TRAIN_POSTERIORS), posteriors("valid", VALID_POSTERIORS)
     bridge, batches = assemble(preset.model, train, valid, preset.train.batch_size, seed)
     config = bridge.config
-    if config.attributes and config.decode_every and config.transfer_weight:
+    quick = all(model.kind != "audio" for model in models)  # a second of sound takes a WaveNet a second
+    if config.attributes and config.decode_every and config.transfer_weight and quick:
         bridge.arrivals = _arrivals(models, batches, config)
     return bridge, batches
 
@@ -276,5 +278,7 @@ def open_for(model: Model, folder: str | Path) -> Dataset:
                 f"prepare it again with --set representation.{name}={ours}"
             )
     dataset.representation = adopted.representation
+    if isinstance(model.representation, SoundWindows):
+        return WindowedDataset(folder, model.representation)
     factor = getattr(model.representation, "scale_factor", 1.0)
     return RescaledDataset(folder, factor) if factor != 1.0 else dataset

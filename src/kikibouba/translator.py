@@ -17,7 +17,8 @@ from kikibouba import hub
 from kikibouba.bridges.latent_translation.choosing import translate_ways
 from kikibouba.bridges.latent_translation.model import LatentTranslation
 from kikibouba.config import Preset
-from kikibouba.data.artifacts import Artifact, Drawing, Tune
+from kikibouba.data.artifacts import Artifact, Drawing, Sound, Tune
+from kikibouba.data.audio import SILENCE
 from kikibouba.data.notes import DEFAULT_QPM
 from kikibouba.data.pieces import join
 from kikibouba.errors import KikiboubaError, did_you_mean
@@ -30,8 +31,11 @@ from kikibouba.sounds import SoundModel
 TRIES = 8
 """Ways of translating, of which `translate` takes the best."""
 
-ENOUGH_NOTES, ENOUGH_STROKES = 4, 1
-"""What a translation should have."""
+ENOUGH_NOTES, ENOUGH_STROKES, ENOUGH_SAMPLES = 4, 1, 1
+"""What a translation should have; of samples, those that are not silent."""
+
+OTHERWISE = {"sound": "audio"}
+"""What a kind may be called besides."""
 
 TEMPERATURE = 0.2
 """Of a translation: near the likeliest, so that the result depends on the source more than on chance."""
@@ -190,12 +194,13 @@ class Translator:
             found, order = decode(self.translate_z(mu[None], here, there)), np.zeros(1, int)
         artifacts = [goal.representation.to_artifact(found[way]) for way in order.tolist()]
         for artifact in artifacts:
-            if _size(artifact) >= (ENOUGH_STROKES if isinstance(artifact, Drawing) else ENOUGH_NOTES):
+            size, enough, _ = _size(artifact)
+            if size >= enough:
                 return artifact
         fullest = max(artifacts, key=_size)
-        what = "strokes" if isinstance(fullest, Drawing) else "notes"
+        size, _, what = _size(fullest)
         warnings.warn(
-            f"{self.name} made {goal.kind} with only {_size(fullest)} {what} in {len(artifacts)} tries; "
+            f"{self.name} made {goal.kind} with only {size} {what} in {len(artifacts)} tries; "
             "try another seed or a higher temperature",
             stacklevel=3,
         )
@@ -209,6 +214,7 @@ class Translator:
         """
         if word in self.bases:
             return word
+        word = OTHERWISE.get(word, word)
         matching = [domain for domain, base in self.bases.items() if base.kind == word]
         rest = [domain for domain in matching if domain != other_than]
         if not matching:
@@ -253,7 +259,9 @@ def translate(
     """
     if translator is None:
         found = (
-            hub.find_translator(kind or kind_of(source), to) if to in hub.BASES else hub.find_sequences(to)
+            hub.find_translator(kind or kind_of(source), to)
+            if to in (*hub.BASES, *OTHERWISE, *OTHERWISE.values())
+            else hub.find_sequences(to)
         )
         translator = found
     if isinstance(translator, str | Path):
@@ -330,12 +338,16 @@ def _quarters(seconds: np.ndarray, tempos: np.ndarray) -> np.ndarray:
     return before[part] + (seconds - begin[part]) * qpm[part] / 60.0
 
 
-def _size(artifact: Artifact) -> int:
-    """Notes of a tune, strokes of a drawing that are more than a dot."""
+def _size(artifact: Artifact) -> tuple[int, int, str]:
+    """How much there is in an artifact, how much there should be, and of what: notes, strokes that are more
+    than a dot, samples that are not silent.
+    """
     if isinstance(artifact, Tune):
-        return len(artifact.notes.notes)
+        return len(artifact.notes.notes), ENOUGH_NOTES, "notes"
+    if isinstance(artifact, Sound):
+        return int(np.sum(np.abs(artifact.wave) > SILENCE)), ENOUGH_SAMPLES, "samples that are heard"
     assert isinstance(artifact, Drawing)
-    return sum(len(line) > 1 for line in artifact.lines)
+    return sum(len(line) > 1 for line in artifact.lines), ENOUGH_STROKES, "strokes"
 
 
 @lru_cache(maxsize=8)

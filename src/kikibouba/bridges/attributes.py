@@ -13,8 +13,13 @@ import numpy as np
 from kikibouba.errors import KikiboubaError, did_you_mean
 
 CORRESPONDENCES = {
-    "spikiness": {"sketch": "angularity", "melody": "jaggedness", "drums": "syncopation"},
-    "density": {"sketch": "density", "melody": "density", "drums": "density"},
+    "spikiness": {
+        "sketch": "angularity",
+        "melody": "jaggedness",
+        "drums": "syncopation",
+        "audio": "brightness",
+    },
+    "density": {"sketch": "density", "melody": "density", "drums": "density", "audio": "loudness"},
 }
 """What people agree on: its name → kind of representation → the attribute that measures it there."""
 

@@ -11,7 +11,8 @@ of drawings are stored in their dataset, those of music come from a CSV file (--
 
 A bridge over one model (presets personal, midime, ae-cat-mel_2bar_big, constraints, lc-cat-mel_2bar_big)
 needs that model with --bases. Constraints learn what is measured, and the columns of a CSV file, --labels
-FILE.csv, with a line such as "file,mood,genre" at the top.
+FILE.csv, with a line such as "file,mood,genre" at the top. So does the preset sound_vectors need a model of
+sound: it makes a model that knows each sound of a second as one vector, as a translator's bases do.
 
 Example:
   kikibouba train mel_2bar --data datasets/mine -o trained/mine --max-minutes 30
@@ -19,6 +20,7 @@ Example:
   kikibouba train translation_categories --bases sketch mel_2bar --data my_sketches my_tunes \
     --labels mel_2bar=genres.csv --match sheep=folk,bat=techno -o trained/by_name
   kikibouba train constraints --bases mel_2bar --data datasets/mine --labels moods.csv -o trained/moods
+  kikibouba train sound_vectors --bases trained/notes --data datasets/notes -o trained/note_vectors
   kikibouba train ae-cat-mel_2bar_big --bases mel_2bar --data datasets/mine -o trained/small
 """
 
@@ -142,6 +144,9 @@ def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
         raise KikiboubaError(
             f"{preset.name} is a bridge over one model: give that with --bases, and one dataset with --data"
         )
+    if preset.family == "sound_vectors":
+        _fit_sound_vectors(preset, args)
+        return
     if len(args.labels) > (not is_midime):
         allowed = "no --labels" if is_midime else "one file of --labels"
         raise KikiboubaError(f"{preset.name} takes {allowed}")
@@ -161,6 +166,18 @@ def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
         resume=not args.fresh,
         tensorboard=args.tensorboard,
     )
+
+
+def _fit_sound_vectors(preset: "Preset", args: argparse.Namespace) -> None:
+    """Vectors over a model of sound: computed in one go."""
+    from kikibouba.sound_training import fit_sound_vectors
+
+    if args.labels or args.steps is not None or args.max_minutes is not None or args.tensorboard:
+        raise KikiboubaError(
+            f"{preset.name} is computed, not trained: leave out --labels, --steps, --max-minutes and "
+            "--tensorboard"
+        )
+    fit_sound_vectors(preset, args.bases[0], args.data[0], args.out, seed=args.seed, device=args.device)
 
 
 def _labels(settings: Sequence[str]) -> dict[str, str]:

@@ -20,8 +20,8 @@ from kikibouba.data.artifacts import Sound
 from kikibouba.data.audio_detune import detune
 from kikibouba.data.audio_files import AUDIO_SUFFIXES, SAMPLE_RATE, read_sound, to_int16
 from kikibouba.data.audio_nsynth import read_notes
-from kikibouba.data.audio_picture import STEP, WINDOW, spectrogram
 from kikibouba.data.representation import Item
+from kikibouba.data.sound_attributes import sound_attributes
 from kikibouba.errors import KikiboubaError
 
 SILENCE = 1e-4
@@ -122,18 +122,10 @@ class AudioRepresentation:
         return Sound(self.wave(array), SAMPLE_RATE)
 
     def attributes(self, arrays: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """loudness: root mean square, dB of full scale; brightness: the middle of the spectrum, kHz."""
-        waves = [self.wave(array) for array in arrays]
-        loudness = [10 * np.log10(np.mean(np.square(wave)) + 1e-10) for wave in waves]
-        return {"loudness": np.array(loudness), "brightness": np.array([_centroid(wave) for wave in waves])}
+        """See `sound_attributes`."""
+        return sound_attributes(self.wave(array) for array in arrays)
 
 
 def _domain(name: str, path: Path) -> str:
     found = _NOTE.match(name)
     return found[1] if found else path.absolute().parent.name
-
-
-def _centroid(wave: np.ndarray) -> float:
-    """The mean of frequency, in kHz, weighted by magnitude."""
-    levels = spectrogram(wave, WINDOW, STEP).sum(axis=1)
-    return float(np.average(np.linspace(0, SAMPLE_RATE / 2000, len(levels)), weights=levels + 1e-9))

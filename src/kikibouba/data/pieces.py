@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kikibouba.data.artifacts import Artifact, Drawing, Tune
+from kikibouba.data.artifacts import Artifact, Drawing, Sound, Tune
 from kikibouba.data.notes import (
     DEFAULT_QPM,
     NoteSequence,
@@ -89,18 +89,22 @@ def cut(sequence: NoteSequence, representation: Any) -> Piece:
 
 
 def join(artifacts: Sequence[Artifact], piece: Piece, seconds: float | None = None) -> Artifact:
-    """What windows became, as one artifact: tunes at their places in the piece, drawings side by side.
+    """What windows became, as one artifact: tunes at their places in the piece, drawings side by side, sounds
+    one after the other.
 
     Args:
-        artifacts: one for each window of the piece, all tunes (at their own tempo) or all drawings.
+        artifacts: one for each window of the piece, all tunes (at their own tempo), drawings or sounds.
         piece: where they belong.
         seconds: how long each tune lasts. Needed where it does not last as long as its window, or where the
             piece has no places: then the tunes follow one another.
     """
     drawings = [artifact for artifact in artifacts if isinstance(artifact, Drawing)]
     tunes = [artifact.notes for artifact in artifacts if isinstance(artifact, Tune)]
+    sounds = [artifact for artifact in artifacts if isinstance(artifact, Sound)]
     if drawings:
         return sheet(drawings)
+    if sounds:
+        return Sound(np.concatenate([sound.wave for sound in sounds]), sounds[0].rate)
     if not piece.places or seconds is not None:
         return Tune(concatenate(tunes, None if seconds is None else [seconds] * len(tunes)))
     notes = [_placed(tune, place) for tune, place in zip(tunes, piece.places, strict=True)]
