@@ -28,6 +28,7 @@ VERBS = {
     "decode": "turn latent vectors into files",
     "prepare": "turn a folder of MIDI files or drawings into a dataset",
     "train": "train a model on a dataset, or a translator between two models",
+    "sweep": "train with many settings, on this machine or a cluster, and compare them",
     "evaluate": "measure a model or a translator on held-out data",
     "plot": "draw files, training curves, latent maps, reconstructions, translations, ...",
     "import": "turn a checkpoint of the original programs into a model",
