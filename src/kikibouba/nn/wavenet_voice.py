@@ -10,6 +10,7 @@ what `tests/nn/test_wavenet_voice.py` states.
 """
 
 import importlib.util
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -35,7 +36,7 @@ class Voice:
         hop: samples a frame.
         batch: B.
         temperature: 0 always says the likeliest class, 1 what the model learnt.
-        seed: of what is said.
+        seed: of what is said; several, one for each stream: what it says is then what it would say alone.
         engine: "torch"; "fp32" or "int8": compiled, with weights in this form; "auto": fp32 if possible.
 
     Raises:
@@ -50,11 +51,12 @@ class Voice:
         batch: int = 1,
         *,
         temperature: float = 1.0,
-        seed: int = 0,
+        seed: int | Sequence[int] = 0,
         engine: Engine = "auto",
     ) -> None:
         self.hop, self.batch, self.temperature = hop, batch, temperature
-        self.rng = np.random.default_rng(seed)
+        seeds = [seed] if isinstance(seed, int) else seed
+        self.rngs = [np.random.default_rng(one) for one in seeds]
         self.device = inputs.device
         engine = _chosen(engine, batch, inputs.device)
         cached = CachedWaveNet(net)
@@ -76,7 +78,8 @@ class Voice:
         Returns:
             codes [B, F hop] int64, logits [B, 256, F hop] or None.
         """
-        uniforms = self.rng.random((z.shape[2] * self.hop, self.batch), np.float32)
+        shape = z.shape[2] * self.hop, self.batch // len(self.rngs)
+        uniforms = np.concatenate([rng.random(shape, np.float32) for rng in self.rngs], 1)
         return self._speak.say(z.float(), self.hop, self.temperature, uniforms, forced, logits)
 
 
