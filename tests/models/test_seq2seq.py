@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from kikibouba.data.event_tokens import END, Steps
+from kikibouba.data.event_tokens import END, START, Steps
 from kikibouba.data.pairs_restyle import RestyleRepresentation
 from kikibouba.data.pairs_windows import join
 from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch
 from kikibouba.models.seq2seq import back_translation
+from kikibouba.models.seq2seq.clock import Clock
 from kikibouba.models.seq2seq.config import ModelConfig
-from kikibouba.models.seq2seq.decoding import say
+from kikibouba.models.seq2seq.decoding import say, search
 from kikibouba.models.seq2seq.model import Seq2Seq, build
 
 V = 11
@@ -46,8 +47,65 @@ def test_all_steps_at_once_equal_one_by_one(attention, layers):
     together = model.teacher_forced(told, memory, state)
     entry = model.entry()
     for t in range(6):
-        attended, _, state = model.step(entry[told[:, t]], state, memory)
+        attended, _, state = model.step(told[:, t], entry, state, memory)
         torch.testing.assert_close(attended, together[:, t], atol=1e-5, rtol=1e-5)
+
+
+MUSIC = RestyleRepresentation(styles=("folk", "pop"), bars=2)
+
+
+def musical(**fields):
+    """An untrained model that knows the time, and a batch of sketches and tunes for it."""
+    torch.manual_seed(2)
+    model = build(ModelConfig(**SMALL, attention_by_time=True, **fields), MUSIC).eval()
+    rng, vocabulary = np.random.default_rng(0), MUSIC.vocabulary
+    arrays = []
+    for n in (3, 9, 6):
+        notes = Steps(rng.integers(0, 32, n), rng.integers(50, 70, n), rng.integers(1, 9, n), np.full(n, 80))
+        arrays.append(join(np.array([vocabulary.style(n % 2)]), vocabulary.encode(notes, 2)))
+    return model, Batch(*(torch.from_numpy(part.astype(np.int64)) for part in MUSIC.collate(arrays)))
+
+
+def test_a_clock_tells_the_time_of_symbols():
+    clock, vocabulary = Clock(MUSIC.vocabulary, MUSIC.bars), MUSIC.vocabulary
+    notes = Steps(*np.array([[0, 4, 20, 20], [60, 62, 60, 64], [2, 2, 4, 4], [80] * 4]))
+    sentence = np.concatenate([[vocabulary.style(1), START], vocabulary.encode(notes, 2)])
+    expected = [-16, -16, 0, 0, 0, 0, 4, 4, 4, 16, 20, 20, 20, 20, 20]
+    symbols = torch.from_numpy(np.stack([sentence, sentence]))
+    assert clock.times(symbols).tolist() == [expected, expected]
+    time = clock.begin(2)
+    for step, wanted in zip(symbols.t(), expected, strict=True):
+        time = clock.after(time, step)
+        assert time.tolist() == [wanted, wanted]
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+def test_attention_by_time_is_the_same_step_by_step(feeding):
+    model, batch = musical(input_feeding=feeding)
+    source, target = batch.x.split([int(n) for n in batch.lengths.amax(0)], dim=1)
+    memory, state = model.read(source, batch.lengths[:, 0])
+    together = model.teacher_forced(target, memory, state)
+    for t in range(target.shape[1]):
+        attended, _, state = model.step(target[:, t], model.entry(), state, memory)
+        torch.testing.assert_close(attended, together[:, t], atol=1e-5, rtol=1e-5)
+    alone = source[:1, : int(batch.lengths[0, 0])]
+    for said in (say(model, source, batch.lengths[:, 0], 60)[0], search(model, alone[0], 60, beam=3)):
+        memory, state = model.read(alone, batch.lengths[:1, 0])
+        for told, looks in zip([START, *said.symbols[:-1].tolist()], said.looks, strict=True):
+            _, weights, state = model.step(torch.tensor([told]), model.entry(), state, memory)
+            torch.testing.assert_close(weights[0], torch.from_numpy(looks), atol=1e-5, rtol=1e-4)
+
+
+def test_untrained_attention_by_time_looks_where_it_is():
+    model, batch = musical()
+    model.attention.to_keys.weight.data.zero_()
+    source = batch.x[1:2, : int(batch.lengths[1, 0])]
+    said = say(model, source, batch.lengths[1:2, 0], 60)[0]
+    clock = model.clock
+    now = clock.times(torch.from_numpy(np.append(START, said.symbols[:-1]))[None])[0]
+    distance = (clock.times(source)[0][None] - now[:, None]).abs()
+    looked = torch.from_numpy(said.looks)
+    assert ((looked * distance).sum(1) < distance.float().mean(1)).all()
 
 
 @pytest.mark.parametrize(
@@ -84,9 +142,10 @@ def test_input_feeding_is_a_switch():
     for feeding in (True, False):
         model = network(input_feeding=feeding)
         memory, state = model.read(torch.tensor([[3, 4]]), torch.tensor([2]))
-        entry, (_, _, after) = model.entry(), model.step(model.entry()[told[:, 0]], state, memory)
-        fed = model.step(entry[told[:, 1]], after, memory)[0]
-        blank = model.step(entry[told[:, 1]], after._replace(feed=torch.zeros_like(after.feed)), memory)[0]
+        entry, (_, _, after) = model.entry(), model.step(told[:, 0], model.entry(), state, memory)
+        fed = model.step(told[:, 1], entry, after, memory)[0]
+        unfed = after._replace(feed=torch.zeros_like(after.feed))
+        blank = model.step(told[:, 1], entry, unfed, memory)[0]
         outputs.append(torch.equal(fed, blank))
     assert outputs == [False, True]
 

@@ -26,6 +26,10 @@ weights of (10) no longer sum to 1.
 
 TensorFlow 1's class of the same name is "general" without the tanh of (5).
 
+Beyond the paper: where source and target lie on one line of time, as music does, a learned number for each
+difference in time can be added to the score, b(time of s - time of t). It says where to look before anything
+has been learnt of what is there, as local-m (p_t = t) does, but bends to what is found.
+
 What depends on the source alone is computed once for a sequence: `remember` gives a `Memory`, with W_a h̄_s as
 keys, and `forward` makes any number of steps with it.
 """
@@ -33,7 +37,11 @@ keys, and `forward` makes any number of steps with it.
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+FALL = 8.0
+"""How much lower than now something scores at first that is R away."""
 
 Score = Literal["dot", "general", "concat"]
 
@@ -49,6 +57,8 @@ class Memory(NamedTuple):
     """[B, 1, S]: added to scores; 0 where the source is real, -inf beyond its end"""
     lengths: Tensor
     """[B] int64, at least 1"""
+    times: Tensor
+    """[B, S] int64: when each position is; zeros where nobody says"""
 
     def rows(self, index: Tensor) -> "Memory":
         """The sources of these numbers [N] int64, in this order: N sources."""
@@ -63,15 +73,21 @@ class LuongAttention(nn.Module):
         memory_size: M, width of h̄_s; "dot" needs M = H.
         score: how a query and a position are compared.
         window: D, to look only near a predicted position (local-p); None to look everywhere.
+        reach: R, to score differences in time too, those beyond ±R like R; None to know no time.
     """
 
     def __init__(
-        self, query_size: int, memory_size: int, score: Score = "general", window: int | None = None
+        self,
+        query_size: int,
+        memory_size: int,
+        score: Score = "general",
+        window: int | None = None,
+        reach: int | None = None,
     ) -> None:
         super().__init__()
         if score == "dot" and query_size != memory_size:
             raise ValueError(f"score dot compares vectors of one width, not {query_size} and {memory_size}")
-        self.score, self.window = score, window
+        self.score, self.window, self.reach = score, window, reach
         if score != "dot":
             self.to_keys = nn.Linear(memory_size, query_size, bias=False)
         if score == "concat":  # W_a [h_t; h̄_s] as the sum of a query's part and a key
@@ -80,14 +96,18 @@ class LuongAttention(nn.Module):
         if window is not None:
             self.w_p = nn.Linear(query_size, query_size, bias=False)
             self.v_p = nn.Linear(query_size, 1, bias=False)
+        if reach is not None:  # at first, what is now is looked at most
+            apart = torch.arange(-reach, reach + 1).abs() / reach
+            self.nearness = nn.Parameter(-FALL * apart[:, None])
         self.combine = nn.Linear(memory_size + query_size, query_size, bias=False)
 
-    def remember(self, values: Tensor, lengths: Tensor) -> Memory:
-        """Sources [B, S, M] with their lengths [B], at least 1 each."""
+    def remember(self, values: Tensor, lengths: Tensor, times: Tensor | None = None) -> Memory:
+        """Sources [B, S, M] with lengths [B], at least 1 each, and times [B, S] int64, if these count."""
         keys = values if self.score == "dot" else self.to_keys(values)
         beyond = torch.arange(values.shape[1], device=values.device) >= lengths[:, None]
         penalty = torch.zeros_like(beyond, dtype=values.dtype).masked_fill(beyond, -torch.inf)
-        return Memory(keys, values, penalty[:, None], lengths)
+        times = torch.zeros_like(beyond, dtype=torch.int64) if times is None else times
+        return Memory(keys, values, penalty[:, None], lengths, times)
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
         """h_t [B, T, H] → score(h_t, h̄_s) [B, T, S], beyond the sources' ends too."""
@@ -95,9 +115,14 @@ class LuongAttention(nn.Module):
             return query @ memory.keys.transpose(1, 2)
         return self.v_a(torch.tanh(self.to_query(query)[:, :, None] + memory.keys[:, None])).squeeze(-1)
 
-    def weights(self, query: Tensor, memory: Memory) -> Tensor:
-        """h_t [B, T, H] → a_t [B, T, S]: (7), or (10) with a window; 0 beyond the sources' ends."""
+    def weights(self, query: Tensor, memory: Memory, times: Tensor | None = None) -> Tensor:
+        """h_t [B, T, H] → a_t [B, T, S]: (7), or (10) with a window; 0 beyond the sources' ends. `times`
+        [B, T] int64 of the queries are needed with a reach.
+        """
         scores = self.scores(query, memory) + memory.penalty
+        if self.reach is not None and times is not None:
+            apart = (memory.times[:, None] - times[:, :, None]).clamp(-self.reach, self.reach)
+            scores = scores + F.embedding(apart + self.reach, self.nearness)[..., 0]
         if self.window is None:
             return scores.softmax(-1)
         off = torch.arange(scores.shape[-1], device=scores.device) - self.predicted_position(query, memory)
@@ -108,8 +133,8 @@ class LuongAttention(nn.Module):
         """h_t [B, T, H] → p_t [B, T, 1] (9), between 0 and the length of the source."""
         return memory.lengths[:, None, None] * torch.sigmoid(self.v_p(torch.tanh(self.w_p(query))))
 
-    def forward(self, query: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
-        """h_t [B, T, H] → (h̃_t [B, T, H] (5), a_t [B, T, S])."""
-        weights = self.weights(query, memory)
+    def forward(self, query: Tensor, memory: Memory, times: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """h_t [B, T, H], at times [B, T] → (h̃_t [B, T, H] (5), a_t [B, T, S])."""
+        weights = self.weights(query, memory, times)
         context = weights @ memory.values
         return torch.tanh(self.combine(torch.cat([context, query], -1))), weights

@@ -25,6 +25,8 @@ class ModelConfig:
     attention: Literal["general", "dot", "concat", "none"] = "general"
     attention_window: int | None = None
     """D: look only so many symbols around a predicted place (local-p); none: everywhere."""
+    attention_by_time: bool = False
+    """Score symbols of the source by their distance in musical time too: see `nn.luong_attention`."""
     input_feeding: bool = True
     """Tell the decoder where it has looked. Then steps must be taken one by one in training too."""
     dropout: float = 0.2

@@ -28,6 +28,7 @@ from kikibouba.data.event_grammar import Grammar
 from kikibouba.data.event_tokens import PAD
 from kikibouba.models.base import Batch, LossParts
 from kikibouba.models.seq2seq.back_translation import back_translated
+from kikibouba.models.seq2seq.clock import Clock
 from kikibouba.models.seq2seq.config import ModelConfig
 from kikibouba.models.seq2seq.dynamics import DynamicsModel
 from kikibouba.models.seq2seq.grammar import GrammarMask
@@ -44,10 +45,12 @@ class State(NamedTuple):
     """[L, N, H]: their memories"""
     feed: Tensor
     """[N, H]: h̃ of the step before; zeros at first"""
+    time: Tensor
+    """[N] int64: when, in steps from the window's start; zeros without a clock"""
 
     def rows(self, index: Tensor) -> "State":
         """The decoders of these numbers [M] int64."""
-        return State(self.h[:, index], self.c[:, index], self.feed[index])
+        return State(self.h[:, index], self.c[:, index], self.feed[index], self.time[index])
 
 
 class Encoder(nn.Module):
@@ -109,6 +112,7 @@ class Seq2Seq(nn.Module):
         vocabulary: V, of source and target alike; PAD, START and END (0, 1, 2) are among it.
         grammar: what may follow what in a target; None: anything may.
         styles: symbols of styles, with one of which each source begins; none by default.
+        clock: when symbols are; needed for attention by time.
     """
 
     z_size = 0
@@ -120,8 +124,10 @@ class Seq2Seq(nn.Module):
         vocabulary: int,
         grammar: Grammar | None = None,
         styles: range = range(0),
+        clock: Clock | None = None,
     ) -> None:
         super().__init__()
+        self.clock = clock if config.attention_by_time else None
         self.config, self.vocabulary, self.styles = config, vocabulary, styles
         self.grammar = None if grammar is None else GrammarMask(grammar)
         size, depth = config.units, config.decoder_layers
@@ -132,7 +138,8 @@ class Seq2Seq(nn.Module):
         self.layers = lstm_layers((config.embedding_size + fed, *[size] * (depth - 1)), [size] * depth)
         self.attention = None
         if config.attention != "none":
-            self.attention = LuongAttention(size, size, config.attention, config.attention_window)
+            reach = None if self.clock is None else self.clock.span
+            self.attention = LuongAttention(size, size, config.attention, config.attention_window, reach)
         self.dropout = nn.Dropout(config.dropout)
         self.to_logits = nn.Linear(size, vocabulary)
 
@@ -143,24 +150,31 @@ class Seq2Seq(nn.Module):
         values, last = self.encoder(source, lengths)
         states = torch.tanh(self.to_state(last)).unflatten(1, (2, len(self.layers), -1))
         h, c = states.permute(1, 2, 0, 3)
-        memory = None if self.attention is None else self.attention.remember(values, lengths)
-        return memory, State(h, c, torch.zeros_like(last))
+        times = None if self.clock is None else self.clock.times(source)
+        memory = None if self.attention is None else self.attention.remember(values, lengths, times)
+        now = torch.zeros_like(lengths) if self.clock is None else self.clock.begin(len(source))
+        return memory, State(h, c, torch.zeros_like(last), now)
 
     def entry(self) -> Tensor:
         """What each symbol adds to the first layer's gates, [V, 4H]; computed once for a sequence."""
         w_x, bias = self.layers[0].input_weights()
         return torch.addmm(bias, self.embedding.weight, w_x[: self.config.embedding_size])
 
-    def step(self, gates: Tensor, state: State, memory: Memory | None) -> tuple[Tensor, Tensor | None, State]:
+    def step(
+        self, symbols: Tensor, entry: Tensor, state: State, memory: Memory | None
+    ) -> tuple[Tensor, Tensor | None, State]:
         """One step of N decoders.
 
         Args:
-            gates: [N, 4H], rows of `entry`.
+            symbols: [N] int64, what they are told, or said last.
+            entry: see there.
             state, memory: as `read` gives them.
 
         Returns:
             (h̃ [N, H], where they looked [N, S] or None, the new state).
         """
+        gates = F.embedding(symbols, entry)
+        now = state.time if self.clock is None else self.clock.after(state.time, symbols)
         h, c, x = [], [], None
         for k, layer in enumerate(self.layers):
             if x is not None:
@@ -172,8 +186,9 @@ class Seq2Seq(nn.Module):
             c.append(memory_of_layer)
         attended, weights = h[-1], None
         if self.attention is not None and memory is not None:
-            attended, weights = (part[:, 0] for part in self.attention(h[-1][:, None], memory))
-        return attended, weights, State(torch.stack(h), torch.stack(c), attended)
+            looked = self.attention(h[-1][:, None], memory, now[:, None])
+            attended, weights = (part[:, 0] for part in looked)
+        return attended, weights, State(torch.stack(h), torch.stack(c), attended, now)
 
     def logits(self, attended: Tensor) -> Tensor:
         """h̃ [..., H] → unnormalised log p [..., V] (6)."""
@@ -203,7 +218,7 @@ class Seq2Seq(nn.Module):
         for t, symbols in enumerate(told.unbind(1)):
             if own and t:
                 symbols = torch.where(replaced[:, t], self._draw(attended[-1], generator), symbols)
-            h, _, state = self.step(F.embedding(symbols, entry), state, memory)
+            h, _, state = self.step(symbols, entry, state, memory)
             attended.append(h)
         return torch.stack(attended, 1)
 
@@ -213,7 +228,9 @@ class Seq2Seq(nn.Module):
         for layer, h0, c0 in zip(self.layers[1:], state.h[1:], state.c[1:], strict=True):
             x, _ = lstm_sequence(layer.gates(self.dropout(x)), layer.w_h, h0, c0)
         h = x.transpose(0, 1)
-        return h if self.attention is None or memory is None else self.attention(h, memory)[0]
+        if self.attention is None or memory is None:
+            return h
+        return self.attention(h, memory, None if self.clock is None else self.clock.times(told))[0]
 
     @torch.no_grad()
     def _draw(self, attended: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -268,4 +285,5 @@ def build(config: ModelConfig, representation: Any) -> nn.Module:
         return DynamicsModel(config, representation.steps_per_bar, max(len(representation.styles), 1))
     vocabulary = representation.vocabulary
     styles = range(vocabulary.style(0), vocabulary.style(vocabulary.styles))
-    return Seq2Seq(config, vocabulary.size, vocabulary.grammar(representation.bars), styles)
+    clock = Clock(vocabulary, representation.bars)
+    return Seq2Seq(config, vocabulary.size, vocabulary.grammar(representation.bars), styles, clock)
