@@ -20,7 +20,7 @@ from torch import Tensor
 
 from kikibouba.config import find_preset
 from kikibouba.nn.wavenet import WaveNet, dilations
-from kikibouba.nn.wavenet_kernel import gemv
+from kikibouba.nn.wavenet_products import gemv
 from kikibouba.nn.wavenet_voice import Voice
 
 INPUTS = torch.arange(256) / 255 - 0.5
@@ -69,7 +69,7 @@ def roofline(numbers: int, dtype: type, seconds: float) -> float:
     weight = np.ones((numbers // 256, 256), dtype)
     x, out = np.ones(256, np.float32), np.zeros(len(weight), np.float32)
     ones = np.ones_like(out)
-    return rate(lambda: gemv(weight, ones, x, ones, out), 1, seconds)
+    return rate(lambda: gemv(weight, x, ones, out), 1, seconds)
 
 
 def main() -> None:

@@ -79,6 +79,21 @@ def test_compiled_says_what_torch_says():
     assert torch.equal(*said)
 
 
+@NEEDS_NUMBA
+def test_int8_keeps_its_gate_without_vnni(monkeypatch):
+    """On a CPU without that instruction; on one that has it, both say nearly the same."""
+    from kikibouba.nn import wavenet_vnni
+
+    net = make()
+    codes = torch.randint(256, (2, 6 * HOP), generator=torch.Generator().manual_seed(2))
+    expected = net(delayed(INPUTS[codes]), z()).detach()
+    found = [Voice(net, INPUTS, HOP, 2, engine="int8").say(z(), forced=codes, logits=True)[1]]
+    monkeypatch.setattr(wavenet_vnni, "available", lambda: False)
+    found.append(Voice(net, INPUTS, HOP, 2, engine="int8").say(z(), forced=codes, logits=True)[1])
+    assert (found[1] - expected).abs().max() < GATES["int8"] * expected.std()
+    assert (found[1] - found[0]).abs().max() < 0.002 * expected.std()
+
+
 def test_seeds_and_streams_differ():
     net = make()
     one, again, other = (Voice(net, INPUTS, HOP, 2, seed=seed).say(z())[0] for seed in (1, 1, 2))

@@ -2,49 +2,40 @@
 
 A sample is a chain of products of a matrix with a vector, so what counts is how fast the weights pass through
 the core: they are float32, or int8 with a scale for each row, which are a quarter as many bytes. What int8
-weights are multiplied with is rounded to 16 bits, so that a core takes 32 products at a time; sums are exact,
-and activations and the state float32.
+weights are multiplied with is rounded to 16 bits; sums are exact, and activations and the state float32.
+The form of the weights decides, when this is compiled, which product multiplies them: one of
+`wavenet_products`, or `wavenet_vnni` where the CPU has that.
 """
-
-from typing import Any
 
 import numpy as np
 from numba import njit
+from numba.extending import overload
+
+from kikibouba.nn.wavenet_products import gemv, gemv_int8
+from kikibouba.nn.wavenet_vnni import gemv_vnni
 
 Array = np.ndarray
 Dense = tuple[tuple[Array, Array], ...]
-Stack = tuple[Any, ...]
+Weights = tuple[Array, ...]
+"""Of all layers: (weight,) float32; (weight, scale); or (weight, start, scale), see `wavenet_vnni.tiles`."""
 
 
-@njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def gemv(weight: Array, scale: Array, x: Array, add: Array, out: Array) -> None:
-    """out[r] = add[r] + scale[r] · Σ_k weight[r, k] x[k]."""
-    for r in range(len(out)):
-        row = weight[r]  # a view, so that the loop below has one index, and is vectorised
-        total = np.float32(0.0)
-        for k in range(len(x)):
-            total += np.float32(row[k]) * x[k]
-        out[r] = add[r] + scale[r] * total
+def product(weights: Weights, number: int, x: Array, room: Weights, add: Array, out: Array) -> None:
+    """out = add + layer `number`'s matrix times x."""
 
 
-@njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def gemv_int8(weight: Array, scale: Array, x: Array, whole: Array, add: Array, out: Array) -> None:
-    """`gemv` with weights in -127 … 127 and x rounded to whole numbers, so large that sums just fit 32 bits;
-    `whole` (int16) is room for them.
-    """
-    top = np.float32(min(32767, (2**31 - 1) // (127 * len(x))))
-    peak = np.float32(1e-12)
-    for k in range(len(x)):
-        peak = max(peak, abs(x[k]))
-    for k in range(len(x)):
-        whole[k] = np.int16(np.rint(x[k] * (top / peak)))
-    unit = peak / top
-    for r in range(len(out)):
-        row = weight[r]
-        total = np.int32(0)
-        for k in range(len(x)):
-            total = np.int32(total + np.int32(row[k]) * np.int32(whole[k]))
-        out[r] = add[r] + scale[r] * unit * np.float32(total)
+@overload(product, jit_options={"fastmath": True, "error_model": "numpy"})
+def _product(weights, number, x, room, add, out):
+    def fp32(weights, number, x, room, add, out):
+        gemv(weights[0][number], x, add, out)
+
+    def int8(weights, number, x, room, add, out):
+        gemv_int8(weights[0][number], weights[1][number], x, room[0], add, out)
+
+    def vnni(weights, number, x, room, add, out):
+        gemv_vnni(weights[0][number], weights[1][number], weights[2][number], x, room[0], room[1], add, out)
+
+    return (fp32, int8, vnni)[len(weights) - 1]
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
@@ -90,32 +81,30 @@ def pick(logits: Array, temperature: float, uniform: float) -> int:
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
+def recall(dilations: Array, first_row: Array, t: int, rings: Array, heard: Array) -> None:
+    """heard[l, :-1] = what layer l needs of the past: of all layers at once, as most of it is in no cache."""
+    for number in range(len(heard)):
+        past = heard.shape[1] - 1
+        for tap in range(past):
+            d = dilations[number]
+            heard[number, tap] = rings[first_row[number] + (t - (past - tap) * d) % (past * d)]
+
+
+@njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 def layer(
-    stack: Stack, number: int, told: Array, t: int, rings: Array,
-    window: Array, whole: Array, a: Array, u: Array, both: Array, h: Array, s: Array,
+    causal: Weights, out: Weights, out_bias: Array, number: int, told: Array, heard: Array, room: Weights,
+    a: Array, u: Array, both: Array, h: Array, s: Array,
 ) -> None:  # fmt: skip
-    """One layer: h and s are changed, the ring gets h; window, whole, a, u and both are room to work in."""
-    causal, causal_scale, out, out_scale, out_bias, dilations, first_row, is_int8 = stack
-    residual, d = len(h), dilations[number]
-    taps = len(window) // residual
-    size = (taps - 1) * d
-    for tap in range(taps - 1):
-        slot = first_row[number] + (t - (taps - 1 - tap) * d) % size
-        window[tap * residual : (tap + 1) * residual] = rings[slot]
-    window[(taps - 1) * residual :] = h
-    rings[first_row[number] + t % size] = h
-    if is_int8:
-        gemv_int8(causal[number], causal_scale[number], window, whole, told, a)
-        gate(a, u)
-        gemv_int8(out[number], out_scale[number], u, whole, out_bias[number], both)
-    else:
-        gemv(causal[number], causal_scale[number], window, told, a)
-        gate(a, u)
-        gemv(out[number], out_scale[number], u, out_bias[number], both)
-    for k in range(residual):
+    """One layer: h and s are changed; room, a, u and both are room to work in."""
+    heard[number, -1] = h
+    product(causal, number, heard[number].reshape(-1), room, told, a)
+    gate(a, u)
+    product(out, number, u, room, out_bias[number], both)
+    for k in range(len(h)):
         h[k] += both[k]
+    rest = both[len(h) :]
     for k in range(len(s)):
-        s[k] += both[residual + k]
+        s[k] += rest[k]
 
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
@@ -127,15 +116,17 @@ def relu_sum(x: Array, y: Array, out: Array) -> None:
 
 @njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 def say(
-    dense: Dense, stack: Stack, told: Array, hop: int, table: Array, uniforms: Array, temperature: float,
+    dense: Dense, causal: Weights, out: Weights, out_bias: Array, dilations: Array, first_row: Array,
+    told: Array, hop: int, table: Array, uniforms: Array, temperature: float,
     forced: Array, t: int, recent: Array, rings: Array, codes: Array, logits: Array,
 ) -> None:  # fmt: skip
     """All samples of some frames.
 
     Args:
         dense: (weight, bias) of first_conv, skip_conv, fc, logits.
-        stack: causal weights [L, 2 R, K R] and scales, out weights [L, R + S, R], scales and biases,
-            dilations [L], first row of each layer's ring [L], whether the weights are int8.
+        causal, out: weights [L, 2 R, K R] and [L, R + S, R] in some form.
+        out_bias: [L, R + S].
+        dilations, first_row: [L], and where each layer's ring begins.
         told: [F, 2 R L + S].
         hop: samples a frame.
         table: [256], the input for each code.
@@ -149,24 +140,27 @@ def say(
         logits: [F hop, 256], is filled, or [1, 256], is overwritten.
     """
     (w_first, b_first), (w_skip, b_skip), (w_fc, b_fc), (w_logits, b_logits) = dense
-    layers, residual, skip = len(stack[0]), len(b_first), len(b_skip)
-    ones, zeros = np.ones(256 + residual + skip, np.float32), np.zeros(skip, np.float32)
-    window, a = np.empty(stack[0].shape[2], np.float32), np.empty(2 * residual, np.float32)
-    u, both = np.empty(residual, np.float32), np.empty(residual + skip, np.float32)
-    whole = np.empty(len(window), np.int16)
+    layers, residual, skip, past = len(dilations), len(b_first), len(b_skip), len(recent) - 1
+    zeros = np.zeros(skip, np.float32)
+    heard = np.empty((layers, len(recent), residual), np.float32)
+    a, u = np.empty(2 * residual, np.float32), np.empty(residual, np.float32)
+    both = np.empty(residual + skip, np.float32)
+    room = np.empty(heard[0].size + 3, np.int16), np.empty(2 * residual + skip + 63, np.float32)
     h, s, s2 = np.empty(residual, np.float32), np.empty(skip, np.float32), np.empty(skip, np.float32)
     for i in range(len(codes)):
         frame = told[i // hop]
         row = logits[i if len(logits) > 1 else 0]
-        gemv(w_first, ones, recent, b_first, h)
-        gemv(w_skip, ones, h, b_skip, s)
+        gemv(w_first, recent, b_first, h)
+        gemv(w_skip, h, b_skip, s)
+        recall(dilations, first_row, t, rings, heard)
         for number in range(layers):
             here = frame[2 * residual * number : 2 * residual * (number + 1)]
-            layer(stack, number, here, t, rings, window, whole, a, u, both, h, s)
+            layer(causal, out, out_bias, number, here, heard, room, a, u, both, h, s)
+            rings[first_row[number] + t % (past * dilations[number])] = heard[number, -1]
         relu_sum(s, zeros, s)
-        gemv(w_fc, ones, s, b_fc, s2)
+        gemv(w_fc, s, b_fc, s2)
         relu_sum(s2, frame[2 * residual * layers :], s2)
-        gemv(w_logits, ones, s2, b_logits, row)
+        gemv(w_logits, s2, b_logits, row)
         codes[i] = pick(row, temperature, uniforms[i])
         recent[:-1] = recent[1:].copy()
         recent[-1] = table[forced[i] if len(forced) else codes[i]]

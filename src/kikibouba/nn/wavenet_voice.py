@@ -145,12 +145,13 @@ class _Compiled:
         dense = (net.first, net.skip_first, net.fc, net.logits)
         self.dense = tuple((w.numpy(), b.numpy()) for w, b in dense)
         rows = [(net.kernel - 1) * d for d in net.dilations]
-        causal, causal_scale = _weights(torch.stack(net.causal), engine)
-        out, out_scale = _weights(torch.stack([w for w, _ in net.out]), engine)
-        bias = torch.stack([b for _, b in net.out]).numpy()
-        first_row = np.concatenate([[0], np.cumsum(rows)[:-1]])
-        dilations = np.array(net.dilations)
-        self.stack = causal, causal_scale, out, out_scale, bias, dilations, first_row, engine == "int8"
+        self.layers = (
+            _weights(torch.stack(net.causal), engine),
+            _weights(torch.stack([w for w, _ in net.out]), engine),
+            torch.stack([b for _, b in net.out]).numpy(),
+            np.array(net.dilations),
+            np.concatenate([[0], np.cumsum(rows)[:-1]]),
+        )
         self.t = 0
         self.recent = np.zeros((batch, net.kernel), np.float32)
         self.rings = np.zeros((batch, sum(rows), net.residual), np.float32)
@@ -173,7 +174,7 @@ class _Compiled:
         heard = np.zeros((batch, 0), np.int64) if forced is None else forced.numpy()
         for b in range(batch):
             wavenet_kernel.say(
-                self.dense, self.stack, told[b], hop, self.table, np.ascontiguousarray(uniforms[:, b]),
+                self.dense, *self.layers, told[b], hop, self.table, np.ascontiguousarray(uniforms[:, b]),
                 float(temperature), heard[b], self.t, self.recent[b], self.rings[b], codes[b], logits[b],
             )  # fmt: skip
         self.t += count
@@ -181,9 +182,14 @@ class _Compiled:
         return torch.from_numpy(codes), kept
 
 
-def _weights(weight: Tensor, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
-    """[L, rows, columns] in the engine's form, and a scale for each row [L, rows] float32."""
+def _weights(weight: Tensor, engine: Engine) -> tuple[np.ndarray, ...]:
+    """[L, rows, columns] in a form of `wavenet_kernel.Weights`."""
+    from kikibouba.nn import wavenet_vnni
+
     if engine == "fp32":
-        return weight.contiguous().numpy(), np.ones(weight.shape[:2], np.float32)
+        return (weight.contiguous().numpy(),)
     scale = weight.abs().amax(2).clamp(min=1e-12) / 127
-    return torch.round(weight / scale[..., None]).to(torch.int8).numpy(), scale.numpy()
+    whole = torch.round(weight / scale[..., None]).to(torch.int8).numpy()
+    if wavenet_vnni.available():
+        return *wavenet_vnni.tiles(whole), scale.numpy()
+    return whole, scale.numpy()
