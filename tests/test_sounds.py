@@ -1,12 +1,14 @@
 """Sound from folder to sound: prepare, train (also interrupted), load, encode, translate, morph, stream."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+import kikibouba as kb
 from kikibouba import hub
 from kikibouba.cli import main
 from kikibouba.config import load_preset
@@ -160,6 +162,44 @@ def test_translating(umtn, recordings, tmp_path):
         model.save(tmp_path / "a.mp3", model.encode(source).mu, "whistle")
 
 
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+def test_several_are_translated_as_each_alone(umtn, tmp_path, engine):
+    model = hub.load(umtn)
+    model.engine = engine
+    (tmp_path / "bad.wav").write_bytes(b"RIFF")
+    sounds = [Sound(tone(300, seconds)) for seconds in (0.1, 0.3, 0.02)]
+    *found, bad = model.translate_all([*sounds, tmp_path / "bad.wav"], "organ", seed=3)
+    assert isinstance(bad, KikiboubaError)
+    for sound, source in zip(found, sounds, strict=True):
+        np.testing.assert_array_equal(sound.wave, model.translate(source, "organ", seed=3).wave)
+
+
+def test_a_folder_with_a_bad_file(umtn, recordings, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("kikibouba.sounds.TOGETHER", 2)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in (0, 1, 2):
+        (folder / f"{number}.wav").write_bytes((recordings / "organ" / f"{number}.wav").read_bytes())
+    (folder / "1.wav").write_bytes(b"RIFF")
+    words = ["translate", folder, "--to", "whistle", "--with", umtn, "-o", tmp_path / "out"]
+    assert main([str(word) for word in words]) == 1
+    told = capsys.readouterr().err
+    assert f"skipped {folder / '1.wav'}: " in told
+    assert "2 files written, 1 skipped" in told
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["0.wav", "2.wav"]
+
+
+def test_a_bundled_one_is_found_by_its_domain(umtn, recordings, tmp_path, monkeypatch, capsys):
+    shutil.copytree(umtn, tmp_path / "weights" / "timbre_small")
+    monkeypatch.setattr(hub, "WEIGHTS", tmp_path / "weights")
+    assert hub.instruments() == {"organ": "timbre_small", "whistle": "timbre_small"}
+    source = recordings / "organ" / "0.wav"
+    run("translate", source, "--to", "whistle", "-o", tmp_path / "a.wav")
+    assert len(kb.translate(source, "whistle").wave) == 1600
+    assert main(["translate", str(source), "--to", "wistle", "-o", str(tmp_path / "b.wav")]) == 1
+    assert "did you mean 'whistle'" in capsys.readouterr().err
+
+
 def test_an_interrupted_stream_leaves_nothing(umtn, tmp_path, monkeypatch):
     model = hub.load(umtn)
     z = np.zeros((60, 3))
@@ -234,6 +274,7 @@ def test_verbs(umtn, nsynth, recordings, tmp_path, capsys):
     assert (tmp_path / "a.png").exists()
     run("translate", recordings / "organ", "--to", "whistle", "--with", umtn, "-o", tmp_path / "many")
     assert len(list((tmp_path / "many").iterdir())) == 4
+    assert (tmp_path / "many" / "0.wav").read_bytes() == (tmp_path / "a.wav").read_bytes()
     run("encode", source, "--model", nsynth, "-o", tmp_path / "codes.npy")
     assert np.load(tmp_path / "codes.npy").shape == (20, 3)
     run("decode", tmp_path / "codes.npy", "--model", nsynth, "-o", tmp_path / "b.wav")

@@ -43,6 +43,7 @@ PRESETS = BASES | {
     "trio": "hierdec-trio_16bar",
     "multitrack": "hier-multiperf_vel_1bar_med",
     "audio": "umtn",
+    "embedding": "embedding_small",
 }
 """Kind → the preset whose examples `prepare` makes; of a kind that is not named here, the first there is."""
 
@@ -136,9 +137,20 @@ def find_sequences(to: str) -> str:
         if (preset := read_preset(name)).family == SEQUENCES
     }
     if to not in makes:
-        known = did_you_mean(to, [*BASES, *makes])
+        known = did_you_mean(to, [*BASES, *makes, *instruments()])
         raise KikiboubaError(f"cannot translate to {to!r} without --with MODEL{known}")
     return makes[to]
+
+
+def instruments() -> dict[str, str]:
+    """Domain → the bundled music translation network that plays it."""
+    found = {name: read_preset(name) for name in reversed(bundled())}
+    return {
+        domain: name
+        for name, preset in found.items()
+        if preset.representation is not None
+        for domain in getattr(preset.model, "domains", ())
+    }
 
 
 def _kinds(translator: str) -> list[str]:
@@ -178,6 +190,7 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator | Sequenc
     from kikibouba.bridges.attribute_vectors import FILE_NAME
     from kikibouba.bridges.fitted_prior import load_prior
     from kikibouba.bridges.posterior_batches import check_base
+    from kikibouba.embeddings import EmbeddingModel
     from kikibouba.generate import Model
     from kikibouba.importing import load_original
     from kikibouba.interop.formats import is_original
@@ -202,6 +215,8 @@ def _load(name_or_dir: str | Path, device: str) -> "Model | Translator | Sequenc
         source = "" if folder.parent == WEIGHTS else str(folder)
         if hasattr(module, "wavenet"):
             return SoundModel(preset, module, folder.name, device, source=source)
+        if preset.representation.kind == "embedding":
+            return EmbeddingModel(preset, module, folder.name, device, prior, vectors, source)
         return Model(preset, module, folder.name, device, prior, vectors, source)
     bases: dict[str, Model] = {}
     for domain in preset.model.domains:

@@ -6,7 +6,9 @@ The verbs are those of `generate.Model`, and always take all of a sound. A row o
 50 ms, so that what is a batch of latent vectors elsewhere is one sound here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from kikibouba.data.files import atomic_write
 from kikibouba.errors import KikiboubaError, did_you_mean
 from kikibouba.generate import Mode, Model, Posterior, Prior, check_seed, interpolate_latents
 from kikibouba.inputs import Source
-from kikibouba.nn.wavenet_voice import Engine, Voice
+from kikibouba.nn.wavenet_voice import Engine, Voice, compiled
 
 TEMPERATURE = 1.0
 """Of what is said; at lower ones WaveNets fall silent or hum."""
@@ -30,6 +32,9 @@ STRETCH = 20
 
 ENCODED = 200
 """Frames encoded at a time, beside those around them that they depend on."""
+
+TOGETHER = 32
+"""Sounds of which those of about the same length are said at once."""
 
 
 class SoundModel(Model):
@@ -127,23 +132,44 @@ class SoundModel(Model):
         """
         number = self._domain(to)
         frames = self._checked(z)
+        for codes in self._said([frames], number, temperature, seed, progress):
+            yield self.representation.wave(codes[0])
+
+    def _said(
+        self, sounds: Sequence[np.ndarray], number: int, temperature: float, seed: int, progress: bool
+    ) -> Iterator[np.ndarray]:
+        """The codes [B, samples] of B sounds, stretch by stretch, said at once as each would be alone.
+
+        Args:
+            sounds: z [frames, Z] each; shorter ones end in frames of 0.
+            number: of the domain.
+        """
         if not 0 <= temperature < np.inf:
             raise KikiboubaError(f"temperature {temperature} must be 0 or more; 1 is what the model learnt")
         check_seed(seed)
-        net = self.module.wavenet(number)
-        inputs = self.module.inputs(torch.arange(256, device=self.device))
-        voice = Voice(net, inputs, self.hop, temperature=temperature, seed=seed, engine=self.engine)
-        given = torch.from_numpy(frames.T.copy())[None].to(self.device)
+        longest = max(map(len, sounds))
+        given = torch.zeros(len(sounds), self.z_size, longest, device=self.device)
+        for row, z in zip(given, sounds, strict=True):
+            row[:, : len(z)] = torch.from_numpy(z.T)
+        voice = Voice(
+            self.module.wavenet(number),
+            self.module.inputs(torch.arange(256, device=self.device)),
+            self.hop,
+            len(sounds),
+            temperature=temperature,
+            seed=[seed] * len(sounds),
+            engine=self.engine,
+        )
         bar = tqdm(
-            total=round(len(frames) * self.hop / SAMPLE_RATE, 2),
+            total=round(longest * self.hop / SAMPLE_RATE, 2),
             unit="s",
             disable=None if progress else True,
             leave=False,
         )
         with bar:
-            for first in range(0, len(frames), STRETCH):
+            for first in range(0, longest, STRETCH):
                 codes, _ = voice.say(given[:, :, first : first + STRETCH])
-                yield self.representation.wave(codes[0].cpu().numpy())
+                yield codes.cpu().numpy()
                 bar.update(round(codes.shape[1] / SAMPLE_RATE, 3))
 
     def _checked(self, z: np.ndarray) -> np.ndarray:
@@ -219,6 +245,53 @@ class SoundModel(Model):
         assert isinstance(sound, Sound)
         return sound
 
+    def translate_all(
+        self,
+        sources: Iterable[Source | Sound],
+        to: str | None = None,
+        temperature: float = TEMPERATURE,
+        seed: int = 0,
+        progress: bool = False,
+    ) -> Iterator[Sound | KikiboubaError]:
+        """Every sound as `translate` makes it, or why it cannot be made; in the order of the sources.
+
+        `TOGETHER` are heard before the first of them is said. Then those of about the same length are said at
+        once by one network, or, by the compiled one, which says one after the other, in as many threads as
+        torch has.
+        """
+        number, waiting = self._domain(to), iter(sources)
+        while group := list(islice(waiting, TOGETHER)):
+            found: list[Sound | KikiboubaError] = []
+            heard: dict[int, np.ndarray] = {}
+            for source in group:
+                try:
+                    heard[len(found)] = self.encode(source).mu
+                    found.append(Sound(np.zeros(0)))
+                except KikiboubaError as error:
+                    found.append(error)
+            for place, codes in self._together(heard, number, temperature, seed, progress):
+                found[place] = Sound(self.representation.wave(codes))
+            yield from found
+
+    def _together(
+        self, heard: dict[int, np.ndarray], number: int, temperature: float, seed: int, progress: bool
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(key, codes [N]) of latent frames by key."""
+        one_by_one = self.device == "cpu" and self.engine != "torch" and compiled()
+        batches = [[key] for key in heard] if one_by_one else _alike(heard)
+
+        threads = torch.get_num_threads() if one_by_one else 1
+        progress = progress and threads == 1  # several bars would overwrite each other
+
+        def said(keys: list[int]) -> list[tuple[int, np.ndarray]]:
+            sounds = [heard[key] for key in keys]
+            codes = np.concatenate(list(self._said(sounds, number, temperature, seed, progress)), axis=1)
+            return [(key, row[: len(z) * self.hop]) for key, row, z in zip(keys, codes, sounds, strict=True)]
+
+        with ThreadPoolExecutor(threads) as pool:
+            for rows in pool.map(said, batches):
+                yield from rows
+
     def reconstruct(
         self,
         source: Source | Sound,
@@ -251,9 +324,11 @@ class SoundModel(Model):
         ends = [self.encode(source).mu for source in (a, b)]
         length = min(map(len, ends))
         frames = [interpolate_latents(ends[0][t], ends[1][t], n, mode) for t in range(length)]
-        return [
-            self.decode(z, temperature, seed, controls, to=to)[0] for z in np.stack(frames).transpose(1, 0, 2)
-        ]
+        if controls is not None:
+            raise KikiboubaError(f"{self.name} takes no controls")
+        steps = {step: self._checked(z) for step, z in enumerate(np.stack(frames).transpose(1, 0, 2))}
+        said = dict(self._together(steps, self._domain(to), temperature, seed, progress=False))
+        return [Sound(self.representation.wave(said[step])) for step in range(n)]
 
     def _no_attributes(self, attributes: Mapping[str, float] | None) -> None:
         if attributes:
@@ -289,3 +364,14 @@ class SoundModel(Model):
         return KikiboubaError(
             f"{self.name} has no sounds of its own: give it some with reconstruct, interpolate or translate"
         )
+
+
+def _alike(heard: Mapping[int, np.ndarray]) -> list[list[int]]:
+    """The keys of arrays in lists, none of which holds one that is more than twice as long as another."""
+    lists: list[list[int]] = []
+    for key in sorted(heard, key=lambda key: len(heard[key])):
+        if lists and len(heard[key]) <= 2 * len(heard[lists[-1][0]]):
+            lists[-1].append(key)
+        else:
+            lists.append([key])
+    return lists

@@ -258,12 +258,10 @@ def translate(
         style, beam: for sequence-to-sequence models. With a beam above 1 there is no temperature.
     """
     if translator is None:
-        found = (
-            hub.find_translator(kind or kind_of(source), to)
-            if to in (*hub.BASES, *OTHERWISE, *OTHERWISE.values())
-            else hub.find_sequences(to)
-        )
-        translator = found
+        if to in (*hub.BASES, *OTHERWISE, *OTHERWISE.values()):
+            translator = hub.find_translator(kind or kind_of(source), to)
+        else:
+            translator = hub.instruments().get(to) or hub.find_sequences(to)
     if isinstance(translator, str | Path):
         folder = hub.locate(translator)
         load = _load_bundled if folder.parent == hub.WEIGHTS else hub.load_any_translator

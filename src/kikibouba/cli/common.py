@@ -142,6 +142,23 @@ def _attribute(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} must be NAME=AMOUNT, e.g. density=+1.5") from None
 
 
+def add_ray(parser: argparse.ArgumentParser, what: str) -> None:
+    """--ray and --address"""
+    parser.add_argument("--ray", action="store_true", help=f"{what} on Ray, by default on this machine alone")
+    parser.add_argument(
+        "--address",
+        metavar="auto|HOST:PORT|local",
+        help="of the Ray cluster: auto is the one this machine is part of; implies --ray",
+    )
+
+
+def ray_address(args: argparse.Namespace) -> str | None:
+    """Where Ray is, by --ray and --address; None where it is not wanted."""
+    from kikibouba.scale.ray_start import LOCAL
+
+    return args.address or (LOCAL if args.ray else None)
+
+
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     """--set"""
     parser.add_argument(
@@ -219,11 +236,19 @@ def make_folder(folder: Path) -> Path:
 
 
 def for_each_input(
-    inputs: Sequence[Path], out: Path, also: Sequence[str], work: Callable[[Path], Any]
+    inputs: Sequence[Path],
+    out: Path,
+    also: Sequence[str],
+    work: Callable[[Path], Any],
+    work_all: Callable[[Iterator[Path]], Iterator[Any]] | None = None,
 ) -> int:
     """Apply `work` to every input and write what it returns; for one file as for a folder full.
 
     A bad input among several is named and skipped. Returns the exit status: 1 if any was skipped.
+
+    Args:
+        work_all: does the same with several inputs, where that is quicker than one by one; it gives results
+            in their order, and errors in place of results.
     """
     if len(inputs) == 1 and not inputs[0].is_dir():
         write_all([work(inputs[0])], out, [inputs[0].stem], also)
@@ -231,9 +256,13 @@ def for_each_input(
     if not _is_folder(out):
         raise KikiboubaError(f"several inputs need a folder to go to, but {out} is a file name")
     skipped = done = 0
-    for source, relative in _files(inputs):
+    files = list(_files(inputs))
+    sources = (source for source, _ in files)
+    results = _each(work, sources) if work_all is None else work_all(sources)
+    for (source, relative), artifact in zip(files, results, strict=True):
         try:
-            artifact = work(source)
+            if isinstance(artifact, KikiboubaError):
+                raise artifact
             folder = make_folder((out / relative).parent)
             write(artifact, folder / f"{relative.name}{artifact.suffixes[0]}", also)
             done += 1
@@ -245,6 +274,15 @@ def for_each_input(
     if skipped:
         print(f"kikibouba: {done} files written, {skipped} skipped", file=sys.stderr)
     return 1 if skipped else 0
+
+
+def _each(work: Callable[[Path], Any], sources: Iterator[Path]) -> Iterator[Any]:
+    """What `work` makes of every source, or its error."""
+    for source in sources:
+        try:
+            yield work(source)
+        except KikiboubaError as error:
+            yield error
 
 
 def skip(source: Path, error: KikiboubaError) -> None:

@@ -8,7 +8,8 @@ Several inputs, or a folder, go to a folder; bad files among them are named and 
 status is then 1.
 
 A music translation network (presets umtn, umtn_small, ...), named by --with, plays a recording in another of
-its domains: .wav, .flac, .ogg or .mp3 becomes .wav.
+its domains: .wav, .flac, .ogg or .mp3 becomes .wav. Recordings of about the same length are played at once. A
+drawing becomes a sound by a translator between drawings and the preset sound_vectors: docs/sound.md.
 
 A sequence-to-sequence model (presets arrange, harmonize, restyle, tonenet_dynamics) is named by --with, and
 always translates the whole piece.
@@ -17,10 +18,12 @@ Example:
   kikibouba translate examples/sheep.svg --to melody -o sheep.mid --also wav,png
   kikibouba translate examples/morning_walk.mid --to drums --whole -o walk_beat.mid
   kikibouba translate guitar.wav --to strings --with trained/timbre -o strings.wav
+  kikibouba translate my_recordings --to strings --with trained/timbre -o played_on_strings
   kikibouba translate tune.mid --to piano-arrangement --with trained/arrange --beam 5 -o arranged.mid
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from kikibouba.cli.common import (
@@ -92,12 +95,14 @@ def run(args: argparse.Namespace) -> int:
     """Translate the inputs."""
     from kikibouba.data.artifacts import Tune
     from kikibouba.errors import KikiboubaError
-    from kikibouba.hub import load_any_translator
+    from kikibouba.hub import instruments, load_any_translator
+    from kikibouba.sounds import TEMPERATURE, SoundModel
     from kikibouba.translator import set_tempo, translate
 
     if args.tempo is not None and args.to == "sketch":
         raise KikiboubaError("--tempo is for tunes; a drawing has none")
-    named = load_any_translator(args.translator, args.device) if args.translator else None
+    name = args.translator or instruments().get(args.to)
+    named = load_any_translator(name, args.device) if name else None
     use_engine(args, named)
 
     def work(source: Path) -> object:
@@ -116,4 +121,8 @@ def run(args: argparse.Namespace) -> int:
         )
         return result if args.tempo is None or not isinstance(result, Tune) else set_tempo(result, args.tempo)
 
-    return for_each_input(args.inputs, args.out, args.also, work)
+    work_all = None
+    if isinstance(named, SoundModel) and args.style is None and args.beam == 1:
+        heat = TEMPERATURE if args.temperature is None else args.temperature
+        work_all = partial(named.translate_all, to=args.to, temperature=heat, seed=args.seed, progress=True)
+    return for_each_input(args.inputs, args.out, args.also, work, work_all)
