@@ -7,18 +7,22 @@ from its parts; a dataset already in the folder stays as it is until the new one
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kikibouba.config import representation_from_dict, to_dict
+from kikibouba.data import prepare_pool
 from kikibouba.data.prepare_merge import NothingUsable, merge
-from kikibouba.data.prepare_parts import Parts
-from kikibouba.data.prepare_pool import read_all
-from kikibouba.data.sources import find_sources
+from kikibouba.data.prepare_parts import Parts, Readings
+from kikibouba.data.sources import Source, find_sources
 from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError
+
+ReadAll = Callable[[Sequence[Source], Sequence[bool], dict[str, Any], Parts, bool], Readings]
+"""Has every wanted source read into some part: (sources, wanted, job, parts, progress)."""
 
 ROWS = 12
 """Reasons that a report names, of skipped files, items and warnings each."""
@@ -35,6 +39,7 @@ def prepare(
     limit: int | None = None,
     workers: int | None = None,
     progress: bool = True,
+    read_all: ReadAll | None = None,
 ) -> Dataset:
     """Build a dataset from files.
 
@@ -55,6 +60,7 @@ def prepare(
         limit: read only this many files (the first by name), for a quick trial.
         workers: processes; by default one per available core.
         progress: show a progress bar.
+        read_all: reads the files, if not the processes of this machine: see `scale.prepare`.
 
     Returns:
         The dataset; `report` says in words what its `meta` records.
@@ -85,17 +91,19 @@ def prepare(
         raise KikiboubaError(f"cannot write the dataset to {out}: {error.strerror or error}") from None
     try:
         wanted = [every or source.split is not None for source in sources]
-        readings = read_all(sources, wanted, job, parts, workers or _cores(), progress)
+        read_all = read_all or partial(prepare_pool.read_all, workers=workers or _cores())
+        readings = read_all(sources, wanted, job, parts, progress)
         dataset = merge(representation, sources, readings, missing, out, unique)
     except OSError as error:
         raise KikiboubaError(
             f"cannot write the dataset to {out}: {error.strerror or error}; "
             "what has been read is kept there, and the same command goes on from it"
         ) from None
-    except NothingUsable:
-        parts.remove()
-        with suppress(OSError):  # unless something else is in it, e.g. an older dataset
-            out.rmdir()
+    except KikiboubaError as error:
+        if isinstance(error, NothingUsable) or not parts.begun():
+            parts.remove()
+            with suppress(OSError):  # unless something else is in it, e.g. an older dataset
+                out.rmdir()
         raise
     parts.remove()
     return dataset

@@ -66,9 +66,14 @@ def write_part(path: Path, records: list[dict[str, Any]], blocks: list[Examples]
     for columns in zip(*(blocks or [NOTHING]), strict=True):
         np.save(content, np.concatenate(columns))
     content.write(END)
+    write_whole(path, content.getbuffer())
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write the bytes of a part file, all of them or none."""
     unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
     try:
-        unfinished.write_bytes(content.getbuffer())  # numpy's own writing does not tell a full disk
+        unfinished.write_bytes(content)  # numpy's own writing does not tell a full disk
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -136,6 +141,10 @@ class Parts:
                         readings.categories.update(record["categories"])
                 first += record["count"]
         return readings
+
+    def begun(self) -> bool:
+        """Whether anything has been read."""
+        return any(self.folder.glob("*.part"))
 
     def remove(self) -> None:
         """The run is finished."""

@@ -33,8 +33,9 @@ def read_all(
     wanted: Sequence[bool],
     job: dict[str, Any],
     parts: Parts,
-    workers: int,
     progress: bool,
+    *,
+    workers: int,
 ) -> Readings:
     """Have every wanted source read into some part; one that kills its reader gets a record saying so."""
     done = parts.readings(sources)
@@ -43,13 +44,13 @@ def read_all(
         return done
     size = max(1, min(MAX_CHUNK, len(todo) // (8 * workers)))
     queue = deque(todo[i : i + size] for i in range(0, len(todo), size))
-    crew = [_Worker(job) for _ in range(min(workers, len(queue)))]
+    crew = [Worker(job) for _ in range(min(workers, len(queue)))]
     bar = tqdm(
         total=len(sources), initial=len(sources) - len(todo), unit="file", disable=not progress, leave=False
     )
     with bar, ThreadPoolExecutor(len(crew)) as threads:
         try:
-            jobs = [threads.submit(_work_off, worker, queue, parts, bar.update) for worker in crew]
+            jobs = [threads.submit(work_off, worker, queue, parts, bar.update) for worker in crew]
             for finished in wait(jobs, return_when=FIRST_EXCEPTION).done:
                 finished.result()
         except KeyboardInterrupt:
@@ -63,8 +64,8 @@ def read_all(
     return parts.readings(sources)
 
 
-def _work_off(
-    worker: "_Worker", queue: deque[list[Source]], parts: Parts, advance: Callable[[int], Any]
+def work_off(
+    worker: "Worker", queue: deque[list[Source]], parts: Parts, advance: Callable[[int], Any]
 ) -> None:
     """Feed one worker from the queue. A chunk that kills it is read again, file by file."""
     while True:
@@ -87,7 +88,7 @@ def _work_off(
             advance(1)
 
 
-class _Worker:
+class Worker:
     """A `prepare_worker` process, started when first needed and again after a crash."""
 
     def __init__(self, job: dict[str, Any]) -> None:

@@ -1,0 +1,69 @@
+"""Items go out to a cluster, rows come back in any order: Ray Data as `prepare` and `encode` use it."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+from kikibouba.errors import KikiboubaError
+
+
+def count(ray: ModuleType, resource: str = "CPU") -> int:
+    """How many CPUs or GPUs the cluster has."""
+    return int(ray.cluster_resources().get(resource, 0))
+
+
+def items_of(items: Sequence[str]) -> Any:
+    """A dataset (`ray.data.Dataset`) with a column `item`; each item is a task of its own."""
+    from ray.data import DataContext, from_items
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # its plans and its own progress bars
+    context = DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    return from_items([{"item": item} for item in items], override_num_blocks=len(items))
+
+
+def rows_of(dataset: Any) -> Iterator[dict[str, Any]]:
+    """Run it. Rows have a column `error`: "", or why a node cannot do its part.
+
+    Raises:
+        KikiboubaError: such a row; the cluster fell apart, or its shared memory and its disks are full.
+    """
+    from ray.exceptions import RayError
+
+    try:
+        for row in dataset.iter_rows():
+            if row["error"]:
+                raise KikiboubaError(row["error"])
+            yield row
+    except RayError as error:
+        raise KikiboubaError(explain(error)) from None
+
+
+def explain(error: BaseException) -> str:
+    """What became of a cluster, in one line."""
+    from ray import exceptions
+
+    text = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+    for kinds, what in (
+        ((exceptions.OutOfDiskError,), "a node's disk is full: free some, or start Ray with --temp-dir"),
+        (
+            (exceptions.ObjectStoreFullError,),
+            "a node's shared memory is full: start Ray with a larger --object-store-memory",
+        ),
+        ((exceptions.OutOfMemoryError,), "a node ran out of memory: start Ray there with fewer --num-cpus"),
+        (
+            (
+                exceptions.WorkerCrashedError,
+                exceptions.ActorDiedError,
+                exceptions.ActorUnavailableError,
+                exceptions.NodeDiedError,
+                exceptions.ObjectLostError,
+                exceptions.OwnerDiedError,
+            ),
+            "a worker of the Ray cluster died, and so did those that took its place",
+        ),
+    ):
+        if isinstance(error, kinds) or isinstance(error.__cause__, kinds):
+            return what
+    return f"the Ray cluster failed: {text.strip()}"
