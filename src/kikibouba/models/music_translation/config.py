@@ -118,33 +118,39 @@ PRESETS = {
             "umtn_4x10", "UMTN with 4 x 10 layers, as in the paper", ModelConfig(layers=10), _QUICK, STEADY
         ),
         _preset(
-            "umtn_small",
-            "a UMTN of 32 channels that samples faster than real time on one core",
+            "timbre_small",
+            "a UMTN that learns on one CPU core in two hours, and samples faster than real time on it",
             ModelConfig(
                 latent=32,
-                encoder_channels=32,
-                encoder_blocks=2,
-                channels=32,
+                hop=400,
+                encoder_channels=48,
+                encoder_blocks=1,
+                channels=48,
                 blocks=2,
-                layers=10,
+                layers=9,
                 classifier_channels=50,
+                confusion=0.05,
+                input_noise=0.02,
+                pitch=0.1,
                 epoch_steps=100,
             ),
-            AudioRepresentation(coding="umtn", clip=8000, detune="fast"),
+            AudioRepresentation(coding="umtn", clip=4800, detune="fast"),
             TrainConfig(
-                batch_size=8,
+                batch_size=9,
                 num_steps=20_000,
                 learning_rate=2e-3,
                 decay_rate=1.0,
                 min_learning_rate=0.0,
                 grad_norm_clip_to_zero=100.0,
                 ema_decay=0.995,
+                precision="bf16",
+                log_every=20,
                 eval_every=500,
-                save_every=500,
+                save_every=250,
             ),
         ),
     ]
 }
 
-ALIASES = {"music_translation": "umtn"}
+ALIASES = {"music_translation": "umtn", "umtn_small": "timbre_small"}
 """Plain names."""
