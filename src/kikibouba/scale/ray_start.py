@@ -26,8 +26,10 @@ def import_ray() -> ModuleType:
     Raises:
         KikiboubaError: it is not installed.
     """
-    # Before Ray is imported: it sends no statistics of use, and no warning that it could.
+    # Before Ray is imported: it sends no statistics of use, and no warning that it could; and what a cluster
+    # of this machine runs has as much of the CPU as anything else, where Ray would give it what is left over.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     try:
         import ray
     except ImportError as error:
