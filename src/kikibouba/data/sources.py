@@ -63,6 +63,11 @@ def find_sources(
     if not sources:
         among = f" ({', '.join(suffixes)})" if suffixes else ""
         raise KikiboubaError(f"no files to read{among} in {', '.join(map(str, inputs))}")
+    if not any(source.split for source in sources):
+        raise KikiboubaError(
+            f"the split lists name none of the {len(sources)} files, e.g. not {sources[0].name}"
+            + (f", but {min(unused)}" if unused else "")
+        )
     return sorted(sources, key=lambda source: source.name), len(unused)
 
 
