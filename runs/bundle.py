@@ -27,8 +27,9 @@ DATASETS = {
     "sketch": "datasets/sketch",
     "hier_drums_4bar": "datasets/drums4",
     "arrange_small": "datasets/arrange",
+    "timbre_small": "datasets/timbre",
 }
-COMMANDS = {"arrange_small": "sh runs/arrange.sh"}
+COMMANDS = {"arrange_small": "sh runs/arrange.sh", "timbre_small": "sh runs/timbre.sh"}
 """How a model was trained, where that is not `sh runs/make_weights.sh`."""
 GROOVE = "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)"
 CREDITS = {
@@ -39,6 +40,8 @@ CREDITS = {
     "hier_drums_4bar": "Groove MIDI Dataset v1.0.0 (CC BY 4.0, Gillick et al. 2019, Google)",
     "sketch": "Quick, Draw! dataset by Google (CC BY 4.0): 20 categories of about 800 drawings, 344 of 25",
     "arrange_small": "POP909 (MIT, Wang et al. 2020; beat-aligned copy), tracks MELODY and PIANO",
+    "timbre_small": "396 tunes of O'Neill's Music of Ireland (public domain; ABC by volunteers, through "
+    "music21's corpus), rendered with TimGM6mb, the soundfont that comes with pretty_midi",
 }
 WEAKNESSES = {
     "mel_2bar": [
@@ -128,7 +131,7 @@ def bundle(name: str) -> None:
     weaknesses = TRANSLATOR_WEAKNESSES if is_translator(name) else WEAKNESSES[name]
     # The figures must be those of the file as it is shipped, so it is written before it is measured.
     save_checkpoint(target, module, preset, run, "", dtype="fp16")
-    if getattr(module, "z_size", 0):
+    if getattr(module, "z_size", 0) and preset.representation.kind != "audio":
         fit_prior(target, Dataset.open(DATASETS[name]))
         # Beside a bundled model already there: `kikibouba attribute all --model NAME --data DATASET`.
         vectors = attribute_vectors(target, DATASETS[name])
