@@ -15,9 +15,11 @@ from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset
 from kikibouba.config import read_json
 from kikibouba.constraining import TRIES, has_constraints
 from kikibouba.data.store import Dataset
+from kikibouba.embeddings import EmbeddingModel
 from kikibouba.errors import KikiboubaError
 from kikibouba.evaluate.constraints import evaluate_constraints
 from kikibouba.evaluate.decoding import Base
+from kikibouba.evaluate.embedding import evaluate_embedding
 from kikibouba.evaluate.reconstruction import evaluate_model
 from kikibouba.evaluate.seq2seq import evaluate_sequences
 from kikibouba.evaluate.translation import WAYS, evaluate_translation, unseen_figures
@@ -66,6 +68,8 @@ def evaluate(
         if has_constraints(found):
             return _evaluate_constraints(found, folders[0], split, limit, seed)
         base = Base(found.module, found.representation)
+        if isinstance(found, EmbeddingModel):
+            return evaluate_embedding(base, open_for(found, folders[0]), split, limit, seed)
         return evaluate_model(base, open_for(found, folders[0]), split, limit, seed)
     if isinstance(found, SequenceTranslator):
         if len(folders) != 1:

@@ -109,8 +109,22 @@ class Model:
         """What the model is told at each step of the first example in a source, [T, C]: chords, keys, hits.
         None if it is told nothing.
         """
-        found = controls_of(self.representation, self._examples(source))
+        found = self._controls_of(self._examples(source))
         return None if found is None else found[0]
+
+    def _controls_of(self, examples: Sequence[np.ndarray]) -> np.ndarray | None:
+        """What the model is told about examples, [n, T, C]; None if it is told nothing."""
+        return controls_of(self.representation, examples)
+
+    def _told(self, controls: np.ndarray | None, n: int) -> np.ndarray | None:
+        """Controls as the network takes them for n examples; what is usual where none are given."""
+        if controls is None and hasattr(self.representation, "usual_controls"):
+            controls = self.representation.usual_controls()
+        return None if controls is None else controls_for(self.representation, controls, n)
+
+    def to_artifact(self, array: np.ndarray) -> Artifact:
+        """An example as something to see, hear and save."""
+        return self.representation.to_artifact(array)
 
     def controls_from_text(self, chords: str, key: str = "") -> np.ndarray:
         """Chords such as "C G Am F", and a key such as "Am", as what the model is told, [T, C].
@@ -135,8 +149,7 @@ class Model:
         Raises:
             KikiboubaError: another shape, or NaN; controls for a model that takes none.
         """
-        arrays = self.decode_arrays(z, temperature, seed, controls)
-        return [self.representation.to_artifact(array) for array in arrays]
+        return [self.to_artifact(array) for array in self.decode_arrays(z, temperature, seed, controls)]
 
     def decode_arrays(
         self, z: np.ndarray, temperature: float = 0.0, seed: int = 0, controls: np.ndarray | None = None
@@ -149,9 +162,7 @@ class Model:
             raise KikiboubaError("z holds NaN or infinite values")
         if not 0 <= temperature < np.inf:
             raise KikiboubaError(f"temperature {temperature} must be 0 or more; 1 is what the model learnt")
-        if controls is None and hasattr(self.representation, "usual_controls"):
-            controls = self.representation.usual_controls()
-        told = None if controls is None else controls_for(self.representation, controls, len(rows))
+        told = self._told(controls, len(rows))
         generator = _generator(self.device, seed)
         arrays: list[np.ndarray] = []
         for i in range(0, len(rows), BATCH):
@@ -244,7 +255,7 @@ class Model:
             attributes: see `shifted`.
         """
         arrays = self.sample_arrays(n, temperature, seed, prior, controls=controls, attributes=attributes)
-        return [self.representation.to_artifact(array) for array in arrays]
+        return [self.to_artifact(array) for array in arrays]
 
     def sample_arrays(
         self,
@@ -304,7 +315,7 @@ class Model:
     ) -> list[Artifact]:
         """Examples through z and back, told what they were told themselves unless `controls` are given."""
         z = self.shifted(self._encode_all(examples).mu, attributes)
-        told = controls_of(self.representation, examples) if controls is None else controls
+        told = self._controls_of(examples) if controls is None else controls
         return self.decode(z, temperature, seed, told)
 
     @property
@@ -335,7 +346,7 @@ class Model:
         ends = [*self._examples(a)[:1], *self._examples(b)[:1]]
         start, end = self._encode_all(ends).mu
         z = self.shifted(interpolate_latents(start, end, n, mode), attributes)
-        told = controls_of(self.representation, ends) if controls is None else controls
+        told = self._controls_of(ends) if controls is None else controls
         if told is not None and controls is None:
             told = told[(np.arange(n) >= n / 2).astype(int)]
         return self.decode(z, temperature, seed, told)

@@ -37,7 +37,10 @@ TRAIN_POSTERIORS, VALID_POSTERIORS = 50_000, 5_000
 PRIOR_EXAMPLES = 5_000
 """Most examples that the prior is fitted to."""
 
-MEANING = ("pitch_classes", "min_pitch", "keep_first_offset")
+MEANING = (
+    *("pitch_classes", "min_pitch", "keep_first_offset"),
+    *("source", "width", "frames", "hop", "vocoder_hash"),
+)
 """Settings of a representation that change what its numbers mean."""
 
 
@@ -107,6 +110,8 @@ def _model_and_batches(
             representation=preset.representation,
         )
         module = build_module(preset, seed)
+        if hasattr(module, "fit_to"):  # what it has to know of the examples before the first step
+            module.fit_to(dataset.split("train"))
     if start_from is not None:
         copy_weights(start_from, module)
     return module, batches, preset

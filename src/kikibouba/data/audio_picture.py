@@ -11,6 +11,8 @@ WINDOW, STEP = 1024, 256
 """Of the short-time Fourier transform, in samples; longer steps for longer sounds."""
 FLOOR = -80.0
 """Decibels below the loudest at which the picture is dark."""
+LINES = 32
+"""Most numbers of an embedding frame that are drawn as lines; more are an image."""
 COLUMNS = 1500
 """Most columns of a spectrogram, and most points of a waveform."""
 
@@ -45,3 +47,27 @@ def draw_spectrogram(axes: "Axes", wave: np.ndarray, rate: int) -> None:
     axes.imshow(
         levels, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top + FLOOR, vmax=top
     )
+
+
+def draw_frames(
+    axes: "Axes",
+    frames: np.ndarray,
+    seconds_per_frame: float,
+    limits: tuple[float, float] | None = None,
+) -> None:
+    """Embedding frames [T, W] against seconds: few numbers as lines, many as an image, the first at the bottom.
+
+    Args:
+        limits: the values at the lower and the upper edge, or of the darkest and the lightest; by default
+            those there are.
+    """
+    seconds = len(frames) * seconds_per_frame
+    if frames.shape[1] <= LINES:
+        axes.plot(np.arange(len(frames)) * seconds_per_frame, frames, linewidth=0.6)
+        axes.set_xlim(0, seconds)
+        if limits:
+            axes.set_ylim(*limits)
+        return
+    low, high = limits or (float(frames.min()), float(frames.max()))
+    extent = (0.0, seconds, 0.0, float(frames.shape[1]))
+    axes.imshow(frames.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=low, vmax=high)

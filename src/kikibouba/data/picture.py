@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kikibouba.data.artifacts import Artifact, Drawing, Sound, Tune
-from kikibouba.data.audio_picture import draw_spectrogram, draw_waveform
+from kikibouba.data.audio_picture import draw_frames, draw_spectrogram, draw_waveform
 from kikibouba.data.drums import REDUCED
+from kikibouba.data.embedding_artifact import Embedding
 from kikibouba.data.notes import DEFAULT_METER, DEFAULT_QPM, NoteSequence
 from kikibouba.data.strokes import bounds, to_lines
 from kikibouba.errors import KikiboubaError
@@ -84,7 +85,7 @@ def rows_picture(
     columns = max((len(row) for row in rows), default=0)
     if columns == 0:
         raise KikiboubaError("a picture of rows needs at least one tune or drawing")
-    wide = any(isinstance(artifact, Tune | Sound) for row in rows for artifact in row)
+    wide = any(isinstance(artifact, Tune | Sound | Embedding) for row in rows for artifact in row)
     figure = _figure(columns * (3.2 if wide else 1.6) + 0.6, len(rows) * 1.6 + 0.3)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for row, line in enumerate(grid):
@@ -159,6 +160,9 @@ def _draw_small(axes: "Axes", artifact: Artifact) -> None:
         axes.set_xticklabels([])
     elif isinstance(artifact, Sound):
         draw_spectrogram(axes, artifact.wave, artifact.rate)
+        axes.tick_params(labelsize=6)
+    elif isinstance(artifact, Embedding):
+        draw_frames(axes, artifact.frames, artifact.seconds_per_frame)
         axes.tick_params(labelsize=6)
 
 

@@ -1,0 +1,1 @@
+"""Embedding RNN: Sketch-RNN's descendant for sequences of sound embeddings, conditioned on pitch."""
