@@ -43,12 +43,12 @@ def short_names(fields: Sequence[str]) -> dict[str, str]:
 
 
 def _said(value: Any) -> str:
-    """A value in letters, digits and the signs . + - x."""
+    """A value in letters, digits and the signs . + - _."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return "x".join(map(_said, value)) or "empty"
-    return re.sub(r"[^A-Za-z0-9.+-]+", "-", str(value)) or "empty"
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", str(value)) or "empty"
 
 
 def _cut(name: str) -> str:
