@@ -1,10 +1,12 @@
 """Sequence to sequence: two ways to compute it agree, it learns toy tasks, and attention helps."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from kikibouba.data.event_tokens import END, START, Steps
+from kikibouba.data.event_tokens import END, PAD, START, Steps
 from kikibouba.data.pairs_restyle import RestyleRepresentation
 from kikibouba.data.pairs_windows import join
 from kikibouba.errors import KikiboubaError
@@ -47,7 +49,7 @@ def test_all_steps_at_once_equal_one_by_one(attention, layers):
     together = model.teacher_forced(told, memory, state)
     entry = model.entry()
     for t in range(6):
-        attended, _, state = model.step(told[:, t], entry, state, memory)
+        attended, _, state = model.step(told[:, t], entry[told[:, t]], state, memory)
         torch.testing.assert_close(attended, together[:, t], atol=1e-5, rtol=1e-5)
 
 
@@ -86,13 +88,15 @@ def test_attention_by_time_is_the_same_step_by_step(feeding):
     memory, state = model.read(source, batch.lengths[:, 0])
     together = model.teacher_forced(target, memory, state)
     for t in range(target.shape[1]):
-        attended, _, state = model.step(target[:, t], model.entry(), state, memory)
+        gates = model.entry()[target[:, t]]
+        attended, _, state = model.step(target[:, t], gates, state, memory)
         torch.testing.assert_close(attended, together[:, t], atol=1e-5, rtol=1e-5)
     alone = source[:1, : int(batch.lengths[0, 0])]
     for said in (say(model, source, batch.lengths[:, 0], 60)[0], search(model, alone[0], 60, beam=3)):
         memory, state = model.read(alone, batch.lengths[:1, 0])
         for told, looks in zip([START, *said.symbols[:-1].tolist()], said.looks, strict=True):
-            _, weights, state = model.step(torch.tensor([told]), model.entry(), state, memory)
+            gates = model.entry()[[told]]
+            _, weights, state = model.step(torch.tensor([told]), gates, state, memory)
             torch.testing.assert_close(weights[0], torch.from_numpy(looks), atol=1e-5, rtol=1e-4)
 
 
@@ -142,10 +146,11 @@ def test_input_feeding_is_a_switch():
     for feeding in (True, False):
         model = network(input_feeding=feeding)
         memory, state = model.read(torch.tensor([[3, 4]]), torch.tensor([2]))
-        entry, (_, _, after) = model.entry(), model.step(told[:, 0], model.entry(), state, memory)
-        fed = model.step(told[:, 1], entry, after, memory)[0]
+        entry = model.entry()
+        _, _, after = model.step(told[:, 0], entry[told[:, 0]], state, memory)
+        fed = model.step(told[:, 1], entry[told[:, 1]], after, memory)[0]
         unfed = after._replace(feed=torch.zeros_like(after.feed))
-        blank = model.step(told[:, 1], entry, unfed, memory)[0]
+        blank = model.step(told[:, 1], entry[told[:, 1]], unfed, memory)[0]
         outputs.append(torch.equal(fed, blank))
     assert outputs == [False, True]
 
@@ -166,6 +171,25 @@ def test_scheduled_sampling_replaces_what_is_told():
     assert not torch.equal(hear(0.5), hear(0.0))
     assert model.loss(batch, 10)["own"] == 0  # in eval mode the truth is told
     assert model.train().loss(batch, 10)["own"] == 0.5
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+def test_what_is_not_heard_changes_training_only(feeding):
+    model, batch = musical(unheard=0.9, input_feeding=feeding)
+    source, target = batch.x.split([int(n) for n in batch.lengths.amax(0)], dim=1)
+    memory, state = model.read(source, batch.lengths[:, 0])
+    plain, _ = musical(input_feeding=feeding)
+    torch.testing.assert_close(model.loss(batch, 0)["nll"], plain.loss(batch, 0)["nll"])
+    hear = model.train().teacher_forced
+    some, same, others = (
+        hear(target, memory, state, generator=torch.Generator().manual_seed(k)) for k in (0, 0, 1)
+    )
+    assert torch.equal(some, same)
+    assert not torch.equal(some, others)
+    model.config = replace(model.config, unheard=1 - 1e-9)
+    deaf = hear(torch.full_like(target, 60), memory, state)  # a pitch, at no time
+    model.config = replace(model.config, unheard=0.0)
+    torch.testing.assert_close(deaf, hear(torch.full_like(target, PAD), memory, state))
 
 
 def test_label_smoothing_counts_in_training_only():

@@ -31,6 +31,10 @@ class ModelConfig:
     """Tell the decoder where it has looked. Then steps must be taken one by one in training too."""
     dropout: float = 0.2
     label_smoothing: float = 0.1
+    unheard: float = 0.0
+    """Share of symbols that the decoder is not told in training, so that it listens to the source (word
+    dropout, Bowman et al., arXiv:1511.06349).
+    """
     own_symbols: float = 0.0
     """Scheduled sampling: the share of symbols, in the end, that the decoder draws itself in training."""
     own_symbols_steps: int = 5_000
@@ -48,7 +52,7 @@ class ModelConfig:
             raise KikiboubaError(f"units = {self.units} must be even: each direction gets half of them")
         if self.attention_window is not None and self.attention_window < 1:
             raise KikiboubaError(f"attention_window = {self.attention_window} must be at least 1, or none")
-        for name in ("dropout", "label_smoothing", "own_symbols", "back_translation"):
+        for name in ("dropout", "label_smoothing", "unheard", "own_symbols", "back_translation"):
             if not 0 <= getattr(self, name) < 1:
                 raise KikiboubaError(f"{name} = {getattr(self, name)} must lie in [0, 1)")
 

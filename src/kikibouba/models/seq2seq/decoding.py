@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from kikibouba.data.event_tokens import END, PAD, START
@@ -61,7 +62,7 @@ def say(
     total, ended = torch.zeros_like(state.feed[:, 0]), symbols == END
     said, looks = [], []
     while walk.room and not ended.all():
-        attended, weights, state = model.step(symbols, entry, state, memory)
+        attended, weights, state = model.step(symbols, F.embedding(symbols, entry), state, memory)
         log_p = _log_softmax(model.logits(attended), walk.allowed(begin), temperature)
         symbols = _choose(log_p, temperature, top_p, generator).masked_fill(ended, PAD)
         total += log_p.gather(1, symbols[:, None])[:, 0].masked_fill(ended, 0.0)
@@ -109,7 +110,7 @@ def search(
     while walk.room:
         rows = len(symbols)
         here = None if memory is None else memory.rows(symbols.new_zeros(rows))
-        attended, weights, state = model.step(symbols, entry, state, here)
+        attended, weights, state = model.step(symbols, F.embedding(symbols, entry), state, here)
         log_p = _log_softmax(model.logits(attended), walk.allowed([prefix] * rows), 0.0)
         n = max(said.shape[1] + 1 - len(prefix), 1) ** length_penalty
         ends = scores + log_p[:, END]

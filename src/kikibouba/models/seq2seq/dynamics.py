@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from kikibouba.data.dynamics_roll import KEYS, ROLL
 from kikibouba.models.base import Batch, LossParts
 from kikibouba.models.seq2seq.config import ModelConfig
+from kikibouba.nn.dropout import Dropout
 from kikibouba.nn.lstm import LSTMLayer, lstm_layers, lstm_sequence
 from kikibouba.nn.luong_attention import LuongAttention
 
@@ -61,7 +62,7 @@ class DynamicsModel(nn.Module):
         self.attention = None
         if config.attention != "none":
             self.attention = LuongAttention(size, size, config.attention, config.attention_window)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.to_velocity = nn.Linear(size, KEYS)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Heard:

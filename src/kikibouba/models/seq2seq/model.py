@@ -32,6 +32,7 @@ from kikibouba.models.seq2seq.clock import Clock
 from kikibouba.models.seq2seq.config import ModelConfig
 from kikibouba.models.seq2seq.dynamics import DynamicsModel
 from kikibouba.models.seq2seq.grammar import GrammarMask
+from kikibouba.nn.dropout import Dropout
 from kikibouba.nn.lstm import LSTMLayer, lstm_layers, lstm_sequence
 from kikibouba.nn.luong_attention import LuongAttention, Memory
 
@@ -70,7 +71,7 @@ class Encoder(nn.Module):
         sizes = [config.units // directions] * config.encoder_layers
         self.ahead = lstm_layers(inputs, sizes)
         self.back = lstm_layers(inputs, sizes) if config.bidirectional else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, source: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Symbols [B, S] int64, of which the first lengths [B] (≥ 1) are real."""
@@ -140,7 +141,7 @@ class Seq2Seq(nn.Module):
         if config.attention != "none":
             reach = None if self.clock is None else self.clock.span
             self.attention = LuongAttention(size, size, config.attention, config.attention_window, reach)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.to_logits = nn.Linear(size, vocabulary)
 
     def read(self, source: Tensor, lengths: Tensor) -> tuple[Memory | None, State]:
@@ -161,19 +162,18 @@ class Seq2Seq(nn.Module):
         return torch.addmm(bias, self.embedding.weight, w_x[: self.config.embedding_size])
 
     def step(
-        self, symbols: Tensor, entry: Tensor, state: State, memory: Memory | None
+        self, symbols: Tensor, gates: Tensor, state: State, memory: Memory | None
     ) -> tuple[Tensor, Tensor | None, State]:
         """One step of N decoders.
 
         Args:
-            symbols: [N] int64, what they are told, or said last.
-            entry: see there.
+            symbols: [N] int64, what they were told, or said last.
+            gates: [N, 4H], what they hear of it: rows of `entry`.
             state, memory: as `read` gives them.
 
         Returns:
             (h̃ [N, H], where they looked [N, S] or None, the new state).
         """
-        gates = F.embedding(symbols, entry)
         now = state.time if self.clock is None else self.clock.after(state.time, symbols)
         h, c, x = [], [], None
         for k, layer in enumerate(self.layers):
@@ -210,21 +210,29 @@ class Seq2Seq(nn.Module):
             own: share of symbols that are replaced by the decoder's own draw (scheduled sampling).
             generator: of these draws.
         """
-        entry = self.entry()
+        entry, unheard = self.entry(), self.config.unheard if self.training else 0.0
+        heard = told
+        if unheard:
+            heard = told.masked_fill(
+                torch.rand(told.shape, generator=generator, device=told.device) < unheard, PAD
+            )
         if not self.config.feeds_input and not own:
-            return self._all_at_once(entry, told, memory, state)
+            return self._all_at_once(told, F.embedding(heard.t(), entry), memory, state)
         attended: list[Tensor] = []
         replaced = torch.rand(told.shape, generator=generator, device=told.device) < own
         for t, symbols in enumerate(told.unbind(1)):
             if own and t:
                 symbols = torch.where(replaced[:, t], self._draw(attended[-1], generator), symbols)
-            h, _, state = self.step(symbols, entry, state, memory)
+            gates = F.embedding(symbols.where(heard[:, t] != PAD, PAD), entry)
+            h, _, state = self.step(symbols, gates, state, memory)
             attended.append(h)
         return torch.stack(attended, 1)
 
-    def _all_at_once(self, entry: Tensor, told: Tensor, memory: Memory | None, state: State) -> Tensor:
-        """`teacher_forced` where nothing is fed back: layer by layer, then all steps' attention."""
-        x, _ = lstm_sequence(F.embedding(told.t(), entry), self.layers[0].w_h, state.h[0], state.c[0])
+    def _all_at_once(self, told: Tensor, gates: Tensor, memory: Memory | None, state: State) -> Tensor:
+        """`teacher_forced` where nothing is fed back: layer by layer, then all steps' attention. `gates`
+        [T, B, 4H] are what is heard of `told` [B, T].
+        """
+        x, _ = lstm_sequence(gates, self.layers[0].w_h, state.h[0], state.c[0])
         for layer, h0, c0 in zip(self.layers[1:], state.h[1:], state.c[1:], strict=True):
             x, _ = lstm_sequence(layer.gates(self.dropout(x)), layer.w_h, h0, c0)
         h = x.transpose(0, 1)
