@@ -3,9 +3,13 @@
 It prints its address and serves until Ctrl-C. Nothing leaves this machine, and nobody else can reach it,
 unless --host says so. The JSON API behind the page is described at /api.
 
+With a music translation network, a bundled one or yours (--model), there is a page more, /timbre: drop a
+recording and hear it on another instrument.
+
 Example:
   kikibouba serve
   kikibouba serve --port 9000 --workers 4
+  kikibouba serve --model trained/timbre
 """
 
 import argparse
@@ -21,6 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes that compute (default: one a core, up to 4)",
     )
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="offer this music translation network too; may be repeated",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -35,4 +46,4 @@ def run(args: argparse.Namespace) -> None:
         raise KikiboubaError(
             f"the studio needs {error.name}, which is not installed; run: pip install 'kikibouba[web]'"
         ) from None
-    serve(args.host, args.port, args.workers)
+    serve(args.host, args.port, args.workers, args.model)

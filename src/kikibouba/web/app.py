@@ -1,8 +1,10 @@
 """The studio as an ASGI application: what is served where, by which workers, and how errors are told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -18,34 +20,40 @@ from kikibouba.web.jobs import Greedy, Jobs
 from kikibouba.web.metrics import Metrics
 from kikibouba.web.pages import Pages
 from kikibouba.web.routes import router
-from kikibouba.web.services import reader, studio
+from kikibouba.web.services import reader, studio, voices
+from kikibouba.web.voices import offered
 from kikibouba.web.workers import Busy, Crashed, Pool, TooSlow
 
 DESCRIPTION = """Drawings, tunes and beats, and the ways between them: the same functions as in Python."""
 
 
-def create_app(workers: int = 1) -> FastAPI:
-    """The application; its processes start with it and end with it."""
+def create_app(workers: int = 1, models: Sequence[str | Path] = ()) -> FastAPI:
+    """The application; its processes start with it and end with it. `models`: folders of music translation
+    networks, beside the bundled ones.
+    """
+    found = offered(models)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         state = app.state
         state.studio = Pool(studio, workers, limits.MAX_WAITING)
         state.reader = Pool(reader, 1, limits.MAX_WAITING)
+        state.voices = Pool(partial(voices, found), 1, limits.MAX_WAITING) if found else None
         state.jobs = Jobs(state.reader)
         state.metrics.gauge("waiting", lambda: state.studio.waiting)
         state.metrics.gauge("personal_models", lambda: len(state.jobs.jobs))
         expiring = asyncio.create_task(state.jobs.keep_expiring())
         yield
         expiring.cancel()
-        for part in (state.jobs, state.reader, state.studio):
-            part.close()
+        for part in (state.jobs, state.reader, state.studio, state.voices):
+            if part is not None:
+                part.close()
 
     app = FastAPI(
         title="kikibouba", version=__version__, description=DESCRIPTION, lifespan=lifespan,
         docs_url=None, redoc_url=None, openapi_url="/api/openapi.json",
     )  # fmt: skip
-    app.state.metrics = Metrics()
+    app.state.metrics, app.state.offered = Metrics(), found
     app.include_router(router)
     pages = Pages()
 

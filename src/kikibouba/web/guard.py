@@ -26,9 +26,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-LARGER = {"/api/read": limits.MAX_FILE, "/api/personalize": limits.MAX_SONGS_BODY}
+LARGER = {
+    "/api/read": limits.MAX_FILE,
+    "/api/timbre": limits.MAX_FILE,
+    "/api/personalize": limits.MAX_SONGS_BODY,
+}
 """Addresses that take more than `MAX_BODY`."""
-RAW = ("/api/read",)
+RAW = ("/api/read", "/api/timbre")
 """Addresses that take a file as it is; all others take JSON."""
 
 

@@ -18,11 +18,13 @@ MAX_WINDOWS = 32
 """Of a piece that is read, in pieces of two bars."""
 MAX_RESULTS = 49
 """Artifacts of one answer: samples, steps, cells of a morph."""
+MAX_SOUND_SECONDS = 20.0
+"""Of a recording that is played on other instruments."""
 MAX_SONGS = 20
 """Files for one personal model."""
 
-READ_SECONDS, WORK_SECONDS, TRAIN_SECONDS = 10.0, 30.0, 300.0
-"""How long reading a file, a call of a model, and making a personal model may take."""
+READ_SECONDS, WORK_SECONDS, VOICE_SECONDS, TRAIN_SECONDS = 10.0, 30.0, 120.0, 300.0
+"""How long reading a file, a call of a model, playing a recording, and making a personal model may take."""
 READ_MEMORY = 1_500_000_000
 """Bytes of address space of the process that reads files."""
 

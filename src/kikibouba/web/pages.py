@@ -18,7 +18,7 @@ TYPES = {
     ".woff2": "font/woff2",
 }
 
-NAMES = {"": "index.html", "api": "api.html"}
+NAMES = {"": "index.html", "api": "api.html", "timbre": "timbre.html"}
 """Addresses that are not the name of their file."""
 
 

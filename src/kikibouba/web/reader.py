@@ -8,7 +8,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from kikibouba.data.artifacts import Drawing, Tune
+from kikibouba.data.audio import SILENCE
+from kikibouba.data.audio_files import AUDIO_SUFFIXES, SAMPLE_RATE, read_sound
 from kikibouba.data.music_files import is_music, read_music
 from kikibouba.errors import KikiboubaError
 from kikibouba.inputs import kind_of, read_artifact, read_windows
@@ -52,13 +56,23 @@ class Reader:
                 found += map(Tune, read_music(path)) if is_music(path) else [read_artifact(path)]
         return found
 
+    def sound(self, name: str, content: bytes) -> np.ndarray:
+        """A recording, float32 [N] at 16 kHz. Raises KikiboubaError: unreadable, silent, or too long."""
+        with self._file(name, content, AUDIO_SUFFIXES) as path:
+            wave, longest = read_sound(path), limits.MAX_SOUND_SECONDS
+            if (seconds := len(wave) / SAMPLE_RATE) > longest:
+                raise KikiboubaError(f"{path} lasts {seconds:.1f} s; {longest:g} s are allowed here")
+            if not np.any(np.abs(wave) > SILENCE):
+                raise KikiboubaError(f"{path} is silent")
+            return wave
+
     @contextlib.contextmanager
-    def _file(self, name: str, content: bytes) -> Iterator[Path]:
+    def _file(self, name: str, content: bytes, suffixes: Sequence[str] = SUFFIXES) -> Iterator[Path]:
         """The content as a file with the same suffix; messages name it as the client does."""
         suffix = Path(name).suffix.lower()
         shown = Path(name).name[-60:]
-        if suffix not in SUFFIXES:
-            raise KikiboubaError(f"cannot read {shown!r}; allowed: {', '.join(SUFFIXES)}")
+        if suffix not in suffixes:
+            raise KikiboubaError(f"cannot read {shown!r}; allowed: {', '.join(suffixes)}")
         if not content:
             raise KikiboubaError(f"{shown} is empty")
         with tempfile.TemporaryDirectory(prefix="kikibouba-") as folder:

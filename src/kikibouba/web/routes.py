@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -9,6 +10,7 @@ from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
 from kikibouba.errors import KikiboubaError
 from kikibouba.web import limits, schemas
+from kikibouba.web.voices import played
 
 router = APIRouter()
 
@@ -123,6 +125,45 @@ async def read(
     content = await request.body()
     answer = await request.app.state.reader.run("read", name, content, kind, limit=limits.READ_SECONDS)
     return Response(answer, media_type=JSON)
+
+
+@router.get("/api/timbre")
+async def timbres(request: Request) -> schemas.Timbres:
+    """The music translation networks there are, and the domains that each plays recordings in."""
+    found = request.app.state.offered
+    models = [schemas.Instruments(name=name, domains=list(domains)) for name, (_, domains) in found.items()]
+    return schemas.Timbres(models=models)
+
+
+@router.post(
+    "/api/timbre",
+    response_class=StreamingResponse,
+    openapi_extra={"requestBody": {"required": True, "content": {"application/octet-stream": {}}}},
+)
+async def timbre(
+    request: Request,
+    name: Annotated[str, Query(max_length=300)],
+    to: Annotated[str, Query(max_length=100)],
+    model: Annotated[str, Query(max_length=100)] | None = None,
+    seed: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    temperature: Annotated[float, Query(ge=0, le=2, allow_inf_nan=False)] = 1.0,
+) -> StreamingResponse:
+    """A recording (WAV, FLAC, OGG, MP3) played in another domain: a WAV file, sent while it is said. The body
+    is the file, `name` its name, `model` by default the first there is.
+    """
+    state = request.app.state
+    if state.voices is None:
+        raise KikiboubaError("no model here plays recordings: start with kikibouba serve --model FOLDER")
+    wave = await state.reader.run("sound", name, await request.body(), limit=limits.READ_SECONDS)
+    parts = played(state.voices, model or next(iter(state.offered)), wave, to, temperature, seed)
+    header = await anext(parts)  # what is wrong is said before an answer begins
+
+    async def whole() -> AsyncIterator[bytes]:
+        yield header
+        async for part in parts:
+            yield part
+
+    return StreamingResponse(whole(), media_type=FILES["wav"], headers={"Cache-Control": "no-store"})
 
 
 @router.post("/api/personalize", status_code=202)

@@ -210,6 +210,19 @@ class Map(BaseModel):
     points: list[Point]
 
 
+class Instruments(BaseModel):
+    """A music translation network, and what it can play recordings on."""
+
+    name: str
+    domains: list[str]
+
+
+class Timbres(BaseModel):
+    """An answer of GET /api/timbre."""
+
+    models: list[Instruments]
+
+
 class Posterior(BaseModel):
     """q(z|x): means and standard deviations [rows, z_size]."""
 

@@ -2,6 +2,8 @@
 
 import os
 import socket
+from collections.abc import Sequence
+from pathlib import Path
 
 import uvicorn
 
@@ -13,26 +15,33 @@ USUAL_WORKERS = 4
 GRACE_SECONDS = 5
 
 
-def serve(host: str = "127.0.0.1", port: int = 8000, workers: int | None = None) -> None:
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int | None = None,
+    models: Sequence[str | Path] = (),
+) -> None:
     """Serve the page until interrupted.
 
     Args:
         host: address to listen on.
         port: 0 takes any free one.
         workers: processes that compute; by default one for each core, up to `USUAL_WORKERS`.
+        models: folders of music translation networks to offer, beside the bundled ones.
 
     Raises:
-        KikiboubaError: the port is taken or not allowed, or no such address.
+        KikiboubaError: the port is taken or not allowed, or no such address; no such model.
     """
     if workers is None:
         workers = min(USUAL_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
     if workers < 1:
         raise KikiboubaError(f"{workers} workers cannot work; give 1 or more")
+    app = create_app(workers, models)
     listening = open_socket(host, port)
     shown = f"[{host}]" if ":" in host else host
     print(f"kikibouba studio: http://{shown}:{listening.getsockname()[1]}  (Ctrl-C ends it)", flush=True)
     config = uvicorn.Config(
-        create_app(workers),
+        app,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,

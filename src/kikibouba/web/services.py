@@ -17,6 +17,13 @@ def reader() -> Any:
     return Reader()
 
 
+def voices(models: Any) -> Any:
+    """Music translation networks: `voices.Offered`."""
+    from kikibouba.web.voices import Voices
+
+    return Voices(models)
+
+
 def workshop() -> Any:
     """Makes and keeps personal models."""
     from kikibouba.web.workshop import Workshop

@@ -33,7 +33,7 @@ export async function post(path, body, { signal, file = false, method = "POST", 
 
 export const get = (path, options) => post(path, undefined, { ...options, method: "GET" });
 
-async function reason(answer) {
+export async function reason(answer) {
   try {
     const { error } = await answer.json();
     return error.charAt(0).toUpperCase() + error.slice(1) + (/[.!?]$/.test(error) ? "" : ".");

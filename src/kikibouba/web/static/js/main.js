@@ -51,6 +51,7 @@ export class Studio {
     if (location.hash.startsWith("#s=") && !linked) this.say("This link is damaged; here is an empty page.");
     this.#take(linked ?? {});
     get("/examples.json").then((examples) => this.#examples(examples), () => {});
+    get("/api/timbre").then(({ models }) => ($("timbre").hidden = !models.length), () => {});
     this.enter(this.state.mode, linked);
     document.documentElement.dataset.ready = "true";
   }
