@@ -172,6 +172,12 @@ def recording(tmp_path_factory):
     return path
 
 
+LEVEL = """(() => {
+  const samples = new Float32Array(2048);
+  timbre.meter.getFloatTimeDomainData(samples);
+  return Math.max(...samples);
+})()"""
+
 INKED = (
     "(name) => timbre.pictures[name].canvas.getContext('2d').getImageData(0, 0, 200, 96).data.some((x) => x)"
 )
