@@ -29,6 +29,8 @@ LAYERS = (
         "sound_training",
         "sound_evaluation",
         "embeddings_prepare",
+        "embeddings_plot",
+        "embeddings_page",
         "training",
         "encoding",
         "evaluation",

@@ -25,6 +25,11 @@ Source = str | Path | Tune | Drawing | Sound | np.ndarray
 SKETCH_SUFFIXES = (".svg", ".npz", ".ndjson", ".ndjson.gz", ".ndjson.xz", ".json")
 
 
+def is_readable(name: str) -> bool:
+    """Whether a file of that name can be a drawing, music or sound."""
+    return is_music(name) or name.lower().endswith((*SKETCH_SUFFIXES, *AUDIO_SUFFIXES))
+
+
 def kind_of(source: Source) -> str:
     """ "melody", "drums", "sketch" or "audio". A tune whose notes are all drums is drums, any other is a
     melody.

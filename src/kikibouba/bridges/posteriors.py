@@ -147,6 +147,12 @@ def choice(count: int, limit: int | None) -> np.ndarray:
     return np.sort(np.random.default_rng(0).choice(count, limit, replace=False))
 
 
+def in_batches(lengths: np.ndarray, size: int) -> list[np.ndarray]:
+    """Numbers of examples in batches of at most `size`, alike in length: little padding."""
+    by_length = np.argsort(lengths, kind="stable")
+    return np.array_split(by_length, -(-len(by_length) // size))
+
+
 def _write(
     folder: Path, base: Any, representation: Any, examples: Any, limit: int | None, batch_size: int
 ) -> None:
@@ -161,8 +167,7 @@ def _write(
             np.lib.format.open_memmap(hidden / f"{part}.npy", mode="w+", dtype=np.float32, shape=shape)
             for part in ("mu", "sigma")
         )
-        by_length = np.argsort(examples.lengths[chosen], kind="stable")  # so batches hold little padding
-        for rows in np.array_split(by_length, -(-len(by_length) // batch_size)):
+        for rows in in_batches(examples.lengths[chosen], batch_size):
             mu[rows], sigma[rows] = encode(base, representation, [examples[i] for i in chosen[rows]])
         mu.flush()
         sigma.flush()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from kikibouba.generate import Model
 
-ENGINES = ("auto", "torch", "fp32", "int8")
+ENGINES = ("auto", "torch", "fp32", "int8", "triton", "triton_bf16")
 """`nn.wavenet_voice.Engine`, without torch."""
 
 
@@ -53,7 +53,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         choices=ENGINES,
-        help="for a model of sound: what says the samples; int8 is the quickest on a CPU (default auto)",
+        help="for a model of sound: what says the samples; the quickest on a CPU is int8 (default auto)",
     )
 
 
@@ -102,11 +102,29 @@ def add_controls(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="for a model with chords, keys or hits: those of this file's first example",
     )
+    add_note(parser)
+
+
+def add_note(parser: argparse.ArgumentParser) -> None:
+    """--pitch, --velocity and --instrument"""
+    parser.add_argument("--pitch", type=int, metavar="60", help="for an Embedding RNN: the note's, 0 to 127")
+    parser.add_argument("--velocity", type=int, metavar="100", help="likewise")
+    parser.add_argument("--instrument", metavar="NAME", help="for one that is told instruments: whose note")
 
 
 def controls(args: argparse.Namespace, model: "Model") -> "np.ndarray | None":
-    """What --chords, --key and --controls-from say; None if none is given."""
+    """What --chords, --key, --controls-from and the note's options say; None if none is given."""
+    note = {name: getattr(args, name, None) for name in ("pitch", "velocity", "instrument")}
+    note = {name: value for name, value in note.items() if value is not None}
     written = args.chords is not None or args.key is not None
+    if note and (written or args.controls_from is not None):
+        raise KikiboubaError(f"give either {', '.join(f'--{name}' for name in note)}, or other controls")
+    if note:
+        from kikibouba.embeddings import EmbeddingModel
+
+        if not isinstance(model, EmbeddingModel):
+            raise KikiboubaError(f"{model.name} is told no {next(iter(note))}: leave it out")
+        return model.controls_for_note(**note)  # type: ignore[arg-type]
     if written and args.controls_from is not None:
         raise KikiboubaError("give either --controls-from, or --chords and --key")
     if written:
@@ -292,18 +310,12 @@ def skip(source: Path, error: KikiboubaError) -> None:
 
 def _files(inputs: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
     """(file, its name without suffix relative to the input it was found in), no name twice."""
-    from kikibouba.data.audio_files import AUDIO_SUFFIXES
-    from kikibouba.data.music_files import is_music
-    from kikibouba.inputs import SKETCH_SUFFIXES
+    from kikibouba.inputs import is_readable
 
     taken: set[Path] = set()
     for given in inputs:
         if given.is_dir():
-            found = [
-                p
-                for p in sorted(given.rglob("*"))
-                if is_music(p.name) or p.name.lower().endswith((*SKETCH_SUFFIXES, *AUDIO_SUFFIXES))
-            ]
+            found = sorted(p for p in given.rglob("*") if is_readable(p.name))
             pairs = [(path, path.relative_to(given)) for path in found if path.is_file()]
         else:
             pairs = [(given, Path(given.name))]

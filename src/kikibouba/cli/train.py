@@ -25,10 +25,10 @@ Example:
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kikibouba.cli.common import add_device, add_overrides, add_seed
 from kikibouba.errors import KikiboubaError
@@ -73,6 +73,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard files too")
     add_seed(parser)
     add_device(parser)
+    parser.add_argument(
+        "--ray-workers",
+        type=int,
+        metavar="N",
+        help="share the work among N processes of a Ray cluster (docs/howto_cluster.md)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="auto|HOST:PORT|local",
+        help="of the Ray cluster: auto is the one this machine is part of (default: local, it alone)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -92,7 +103,8 @@ def run(args: argparse.Namespace) -> None:
             raise KikiboubaError(
                 f"{preset.name} is a model: it learns from one dataset and has no --bases, --labels, --match"
             )
-        train_model(
+        train = partial(
+            train_model,
             preset,
             args.data[0],
             args.out,
@@ -101,10 +113,32 @@ def run(args: argparse.Namespace) -> None:
             device=args.device,
             max_minutes=args.max_minutes,
             num_steps=args.steps,
-            resume=not args.fresh,
             tensorboard=args.tensorboard,
         )
+        _carry_out(train, args)
     print(args.out)
+
+
+def _carry_out(train: Callable[..., Any], args: argparse.Namespace) -> None:
+    """Train in this process, or on a cluster."""
+    if args.ray_workers is None:
+        if args.address is not None:
+            raise KikiboubaError(
+                "--address needs --ray-workers N: among how many processes to share the work"
+            )
+        train(resume=not args.fresh)
+        return
+    from kikibouba.scale.ray_start import LOCAL
+    from kikibouba.scale.train import train_on_ray
+
+    train_on_ray(
+        train,
+        args.out,
+        args.ray_workers,
+        resume=not args.fresh,
+        cuda=args.device.startswith("cuda"),
+        address=args.address or LOCAL,
+    )
 
 
 def _train_translator(preset: "Preset", args: argparse.Namespace) -> None:
@@ -119,7 +153,8 @@ def _train_translator(preset: "Preset", args: argparse.Namespace) -> None:
         categories = tuple(_row(row, args.bases or ()) for row in args.match.split(","))
         model = dataclasses.replace(preset.model, categories=categories)
         preset = dataclasses.replace(preset, model=model)
-    train_translator(
+    train = partial(
+        train_translator,
         preset,
         args.bases or (),
         args.data,
@@ -129,9 +164,9 @@ def _train_translator(preset: "Preset", args: argparse.Namespace) -> None:
         device=args.device,
         max_minutes=args.max_minutes,
         num_steps=args.steps,
-        resume=not args.fresh,
         tensorboard=args.tensorboard,
     )
+    _carry_out(train, args)
 
 
 def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
@@ -154,7 +189,8 @@ def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
     if not is_midime:
         labels = args.labels[0].rpartition("=")[2] if args.labels else None
         train = partial(train_constraints, labels=labels)
-    train(
+    train = partial(
+        train,
         preset,
         args.bases[0],
         args.data[0],
@@ -163,9 +199,9 @@ def _train_over_base(preset: "Preset", args: argparse.Namespace) -> None:
         device=args.device,
         max_minutes=args.max_minutes,
         num_steps=args.steps,
-        resume=not args.fresh,
         tensorboard=args.tensorboard,
     )
+    _carry_out(train, args)
 
 
 def _fit_sound_vectors(preset: "Preset", args: argparse.Namespace) -> None:

@@ -21,7 +21,7 @@ from kikibouba.data.prepare_pool import Worker, work_off
 from kikibouba.data.sources import Source
 from kikibouba.errors import Interrupted, KikiboubaError
 from kikibouba.scale.ray_start import LOCAL, connected
-from kikibouba.scale.rows import count, items_of, rows_of
+from kikibouba.scale.rows import count, here, items_of, rows_of, unlike
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -109,11 +109,7 @@ def read_chunk(batch: "pa.Table", job: str) -> Iterator["pa.Table"]:
 
 def _read(chunk: list[list[Any]], job: str) -> Iterator[tuple[str, bytes, int, str]]:
     for _, path, _, _, *seen in chunk:
-        if list(signature(path)) != seen:
-            error = (
-                f"{_here()} does not see the same {path} as this machine: all nodes need the files under the "
-                "same paths, for instance in a folder that they share"
-            )
+        if error := unlike(path, seen):
             yield "", b"", 0, error
             return
     sources = [Source(*fields[:4]) for fields in chunk]
@@ -122,7 +118,7 @@ def _read(chunk: list[list[Any]], job: str) -> Iterator[tuple[str, bytes, int, s
         try:
             work_off(_reader(job), deque([sources]), parts, lambda _: None)
         except (OSError, KikiboubaError) as error:
-            yield "", b"", 0, f"{_here()}: {error}"
+            yield "", b"", 0, f"{here()}: {error}"
             return
         paths = sorted(parts.folder.glob("*.part"))
         for number, path in enumerate(paths):
@@ -133,10 +129,3 @@ def _read(chunk: list[list[Any]], job: str) -> Iterator[tuple[str, bytes, int, s
 def _reader(job: str) -> Worker:
     """The reading process of this Ray worker, which it keeps from chunk to chunk; it ends with the worker."""
     return Worker(json.loads(job))
-
-
-def _here() -> str:
-    """This node, for messages."""
-    import ray
-
-    return f"node {ray.util.get_node_ip_address()}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
+from kikibouba.data.prepare_parts import signature
 from kikibouba.errors import KikiboubaError
 
 
@@ -38,6 +39,23 @@ def rows_of(dataset: Any) -> Iterator[dict[str, Any]]:
             yield row
     except RayError as error:
         raise KikiboubaError(explain(error)) from None
+
+
+def here() -> str:
+    """This node, for messages."""
+    import ray
+
+    return f"node {ray.util.get_node_ip_address()}"
+
+
+def unlike(path: str, seen: Sequence[int]) -> str:
+    """What to say of a file that is not as the caller saw it (`prepare_parts.signature`); "" if it is."""
+    if list(signature(path)) == list(seen):
+        return ""
+    return (
+        f"{here()} does not see the same {path} as this machine: all nodes need the files under the same "
+        "paths, for instance in a folder that they share"
+    )
 
 
 def explain(error: BaseException) -> str:

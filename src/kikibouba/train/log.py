@@ -51,8 +51,7 @@ class TrainLog:
         times = {"step": step, "unix_time": time.time(), "steps_per_second": rate}
         self._times.write(json.dumps(times) + "\n")
         self._times.flush()
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        tqdm.write(f"{split:5} step {step:>7}  {shown}  ({rate:.3g} steps/s)")
+        tqdm.write(f"{as_text(step, split, values)}  ({rate:.3g} steps/s)")
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(f"{split}/{name}", value, step)
@@ -78,6 +77,12 @@ class TrainLog:
             self._times.close()
         if self._board is not None:
             self._board.close()
+
+
+def as_text(step: int, split: str, values: Mapping[str, float]) -> str:
+    """A line of the log for people."""
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    return f"{split:5} step {step:>7}  {shown}"
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

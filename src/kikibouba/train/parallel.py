@@ -1,5 +1,5 @@
-"""Data parallel training under `torchrun`: every process takes a share of each batch, and gradients are
-summed.
+"""Data parallel training under `torchrun` or Ray Train: every process takes a share of each batch, and
+gradients are summed.
 
 One flat all-reduce a step carries the gradients, the loss and the wish to stop, so that all processes
 always agree on all three. It needs nothing of the model, and works with hand-written backward passes.
@@ -65,7 +65,14 @@ class Processes:
 
 @contextmanager
 def join_processes(device: str) -> Iterator[Processes]:
-    """The processes torchrun started (variables RANK, WORLD_SIZE, LOCAL_RANK), or this one alone."""
+    """The processes torchrun started (variables RANK, WORLD_SIZE, LOCAL_RANK), or this one alone.
+
+    Processes that are joined already, as those of Ray Train, stay so afterwards.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        yield Processes(distributed.get_rank(), distributed.get_world_size(), local_rank)
+        return
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         yield Processes(0, 1, 0)
