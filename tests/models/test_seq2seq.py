@@ -72,7 +72,7 @@ def test_a_clock_tells_the_time_of_symbols():
     clock, vocabulary = Clock(MUSIC.vocabulary, MUSIC.bars), MUSIC.vocabulary
     notes = Steps(*np.array([[0, 4, 20, 20], [60, 62, 60, 64], [2, 2, 4, 4], [80] * 4]))
     sentence = np.concatenate([[vocabulary.style(1), START], vocabulary.encode(notes, 2)])
-    expected = [-16, -16, 0, 0, 0, 0, 4, 4, 4, 16, 20, 20, 20, 20, 20]
+    expected = [0, 0, 16, 16, 16, 16, 20, 20, 20, 32, 36, 36, 36, 36, 36]
     symbols = torch.from_numpy(np.stack([sentence, sentence]))
     assert clock.times(symbols).tolist() == [expected, expected]
     time = clock.begin(2)

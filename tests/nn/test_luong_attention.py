@@ -94,24 +94,24 @@ def test_one_step_equals_all_steps_at_once_and_rows_can_be_taken():
 
 def test_distance_in_time_adds_its_own_score():
     attention, query, values = setup("general")
-    by_time = LuongAttention(H, H, "general", reach=5).double()
-    by_time.load_state_dict(attention.state_dict() | {"nearness": torch.randn(11, 1, dtype=torch.float64)})
-    times, now = torch.randint(-9, 9, (B, S)), torch.randint(-9, 9, (B, T))
+    by_time = LuongAttention(H, H, "general", span=9).double()
+    by_time.load_state_dict(attention.state_dict() | {"nearness": torch.randn(17, dtype=torch.float64)})
+    times, now = torch.randint(0, 9, (B, S)), torch.randint(0, 9, (B, T))
     plain = attention.scores(query, attention.remember(values, LENGTHS)).detach().numpy()
     weights = by_time.weights(query, by_time.remember(values, LENGTHS, times), now).detach().numpy()
     for b in range(B):
         length = int(LENGTHS[b])
         for t in range(T):
-            apart = np.clip(times[b, :length].numpy() - int(now[b, t]), -5, 5)
-            total = np.exp(plain[b, t, :length] + by_time.nearness.detach().numpy()[apart + 5, 0])
+            apart = times[b, :length].numpy() - int(now[b, t])
+            total = np.exp(plain[b, t, :length] + by_time.nearness.detach().numpy()[apart + 8])
             np.testing.assert_allclose(weights[b, t, :length], total / total.sum(), atol=1e-12)
             assert not weights[b, t, length:].any()
 
 
 def test_at_first_what_is_now_is_looked_at_most():
-    attention = LuongAttention(H, H, "general", reach=4)
-    assert attention.nearness[:, 0].argmax() == 4
-    assert (attention.nearness[:5].diff(dim=0) > 0).all()
+    attention = LuongAttention(H, H, "general", span=5)
+    assert attention.nearness.argmax() == 4
+    assert (attention.nearness[:5].diff() > 0).all()
     torch.testing.assert_close(attention.nearness, attention.nearness.flip(0))
 
 

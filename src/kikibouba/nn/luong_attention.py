@@ -37,11 +37,10 @@ keys, and `forward` makes any number of steps with it.
 from typing import Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 FALL = 8.0
-"""How much lower than now something scores at first that is R away."""
+"""How much lower than now something scores at first that is a whole span away."""
 
 Score = Literal["dot", "general", "concat"]
 
@@ -57,8 +56,8 @@ class Memory(NamedTuple):
     """[B, 1, S]: added to scores; 0 where the source is real, -inf beyond its end"""
     lengths: Tensor
     """[B] int64, at least 1"""
-    times: Tensor
-    """[B, S] int64: when each position is; zeros where nobody says"""
+    by_time: Tensor
+    """[B, P, S]: added to scores of a query at each of P times; [B, 0, S] where time does not count"""
 
     def rows(self, index: Tensor) -> "Memory":
         """The sources of these numbers [N] int64, in this order: N sources."""
@@ -73,7 +72,7 @@ class LuongAttention(nn.Module):
         memory_size: M, width of h̄_s; "dot" needs M = H.
         score: how a query and a position are compared.
         window: D, to look only near a predicted position (local-p); None to look everywhere.
-        reach: R, to score differences in time too, those beyond ±R like R; None to know no time.
+        span: P, to score differences between times 0 … P - 1 too; None to know no time.
     """
 
     def __init__(
@@ -82,12 +81,12 @@ class LuongAttention(nn.Module):
         memory_size: int,
         score: Score = "general",
         window: int | None = None,
-        reach: int | None = None,
+        span: int | None = None,
     ) -> None:
         super().__init__()
         if score == "dot" and query_size != memory_size:
             raise ValueError(f"score dot compares vectors of one width, not {query_size} and {memory_size}")
-        self.score, self.window, self.reach = score, window, reach
+        self.score, self.window, self.span = score, window, span
         if score != "dot":
             self.to_keys = nn.Linear(memory_size, query_size, bias=False)
         if score == "concat":  # W_a [h_t; h̄_s] as the sum of a query's part and a key
@@ -96,18 +95,25 @@ class LuongAttention(nn.Module):
         if window is not None:
             self.w_p = nn.Linear(query_size, query_size, bias=False)
             self.v_p = nn.Linear(query_size, 1, bias=False)
-        if reach is not None:  # at first, what is now is looked at most
-            apart = torch.arange(-reach, reach + 1).abs() / reach
-            self.nearness = nn.Parameter(-FALL * apart[:, None])
+        if span is not None:  # at first, what is now is looked at most
+            self.nearness = nn.Parameter(-FALL * torch.arange(1 - span, span).abs() / span)
         self.combine = nn.Linear(memory_size + query_size, query_size, bias=False)
 
     def remember(self, values: Tensor, lengths: Tensor, times: Tensor | None = None) -> Memory:
-        """Sources [B, S, M] with lengths [B], at least 1 each, and times [B, S] int64, if these count."""
+        """Sources [B, S, M] with lengths [B], at least 1 each, and, with a span, times [B, S] int64."""
         keys = values if self.score == "dot" else self.to_keys(values)
         beyond = torch.arange(values.shape[1], device=values.device) >= lengths[:, None]
         penalty = torch.zeros_like(beyond, dtype=values.dtype).masked_fill(beyond, -torch.inf)
-        times = torch.zeros_like(beyond, dtype=torch.int64) if times is None else times
-        return Memory(keys, values, penalty[:, None], lengths, times)
+        by_time = values.new_zeros(len(values), 0, values.shape[1])
+        if self.span is not None and times is not None:
+            each = torch.arange(self.span, device=values.device)
+            table = self.nearness[each - each[:, None] + self.span - 1]  # time of a query → of a position
+            by_time = table.to(values.dtype) @ self._at(times, values.dtype).transpose(1, 2)
+        return Memory(keys, values, penalty[:, None], lengths, by_time)
+
+    def _at(self, times: Tensor, dtype: torch.dtype) -> Tensor:
+        """Times [B, N] int64 → [B, N, P], 1 at each time. A product with it is faster than looking up."""
+        return (times[..., None] == torch.arange(self.span or 0, device=times.device)).to(dtype)
 
     def scores(self, query: Tensor, memory: Memory) -> Tensor:
         """h_t [B, T, H] → score(h_t, h̄_s) [B, T, S], beyond the sources' ends too."""
@@ -117,12 +123,11 @@ class LuongAttention(nn.Module):
 
     def weights(self, query: Tensor, memory: Memory, times: Tensor | None = None) -> Tensor:
         """h_t [B, T, H] → a_t [B, T, S]: (7), or (10) with a window; 0 beyond the sources' ends. `times`
-        [B, T] int64 of the queries are needed with a reach.
+        [B, T] int64 of the queries are needed with a span.
         """
         scores = self.scores(query, memory) + memory.penalty
-        if self.reach is not None and times is not None:
-            apart = (memory.times[:, None] - times[:, :, None]).clamp(-self.reach, self.reach)
-            scores = scores + F.embedding(apart + self.reach, self.nearness)[..., 0]
+        if self.span is not None and times is not None:
+            scores = scores + self._at(times, memory.by_time.dtype) @ memory.by_time
         if self.window is None:
             return scores.softmax(-1)
         off = torch.arange(scores.shape[-1], device=scores.device) - self.predicted_position(query, memory)

@@ -10,8 +10,8 @@ from kikibouba.data.event_tokens import EventVocabulary, Kind
 
 
 class Clock(nn.Module):
-    """Times of symbols, in steps from the start of their window; minus a bar before its first bar line. It
-    has no weights, and its tables are in no checkpoint.
+    """Times of symbols, in steps: 0 before the first bar line, which is at the length of a bar, the next at
+    twice that, and so on. It has no weights, and its tables are in no checkpoint.
 
     Args:
         vocabulary: of the symbols.
@@ -25,7 +25,7 @@ class Clock(nn.Module):
 
     def __init__(self, vocabulary: EventVocabulary, bars: int) -> None:
         super().__init__()
-        self.bar, self.span = vocabulary.steps_per_bar, bars * vocabulary.steps_per_bar
+        self.bar, self.span = vocabulary.steps_per_bar, (bars + 1) * vocabulary.steps_per_bar
         kind, symbols = torch.from_numpy(vocabulary.kind), torch.arange(vocabulary.size)
         place = torch.where(kind == Kind.POSITION, symbols - int(vocabulary.first[Kind.POSITION]), -1)
         self.register_buffer("opens", kind == Kind.BAR, persistent=False)
@@ -33,7 +33,7 @@ class Clock(nn.Module):
 
     def begin(self, rows: int) -> Tensor:
         """[N] int64: before anything is said."""
-        return torch.full((rows,), -self.bar, device=self.place.device)
+        return torch.zeros(rows, dtype=torch.int64, device=self.place.device)
 
     def after(self, time: Tensor, symbols: Tensor) -> Tensor:
         """The times [N] of symbols [N] that follow others of these times [N]."""
@@ -45,5 +45,5 @@ class Clock(nn.Module):
         """Symbols [B, T] from the start of a sentence → times [B, T]."""
         steps, place = torch.arange(symbols.shape[1], device=symbols.device), self.place[symbols]
         said_at = torch.where(place < 0, 0, steps).cummax(1).values
-        bar = self.opens[symbols].cumsum(1) - 1
+        bar = self.opens[symbols].cumsum(1)
         return bar * self.bar + place.gather(1, said_at).clamp(min=0)

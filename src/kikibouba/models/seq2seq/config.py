@@ -81,7 +81,7 @@ _PAIRS = Preset(
     name="pairs",
     family="seq2seq",
     representation=PairsRepresentation(transpose_range=(-5, 6)),
-    model=ModelConfig(own_symbols=0.1),
+    model=ModelConfig(attention_by_time=True, own_symbols=0.1),
     train=TRAIN,
     description="Luong's sequence-to-sequence translation for pairs of your own: four bars, named in a table",
 )
@@ -89,7 +89,7 @@ _ARRANGE = replace(
     _PAIRS,
     name="arrange",
     representation=PairsRepresentation(to="piano-arrangement", in_c=True),
-    model=ModelConfig(units=512, embedding_size=192, own_symbols=0.1),
+    model=ModelConfig(units=512, embedding_size=192, attention_by_time=True, own_symbols=0.1),
     description="a tune becomes a piano arrangement: tracks MELODY and PIANO of POP909, four bars",
 )
 
@@ -101,7 +101,9 @@ PRESETS = {
         replace(
             _ARRANGE,
             name="arrange_small",
-            model=ModelConfig(embedding_size=96, input_feeding=False),
+            model=ModelConfig(
+                embedding_size=96, attention_by_time=True, input_feeding=False, dropout=0.3, unheard=0.15
+            ),
             train=replace(
                 TRAIN,
                 batch_size=32,
@@ -128,7 +130,7 @@ PRESETS = {
             name="restyle",
             family="seq2seq",
             representation=RestyleRepresentation(),
-            model=ModelConfig(back_translation=0.3),
+            model=ModelConfig(attention_by_time=True, back_translation=0.3),
             train=TRAIN,
             description="a tune in another style, learnt from unpaired tunes of each by repairing sketches",
         ),

@@ -47,7 +47,7 @@ class State(NamedTuple):
     feed: Tensor
     """[N, H]: h̃ of the step before; zeros at first"""
     time: Tensor
-    """[N] int64: when, in steps from the window's start; zeros without a clock"""
+    """[N] int64: when, as a `Clock` counts; zeros without one"""
 
     def rows(self, index: Tensor) -> "State":
         """The decoders of these numbers [M] int64."""
@@ -139,8 +139,8 @@ class Seq2Seq(nn.Module):
         self.layers = lstm_layers((config.embedding_size + fed, *[size] * (depth - 1)), [size] * depth)
         self.attention = None
         if config.attention != "none":
-            reach = None if self.clock is None else self.clock.span
-            self.attention = LuongAttention(size, size, config.attention, config.attention_window, reach)
+            span = None if self.clock is None else self.clock.span
+            self.attention = LuongAttention(size, size, config.attention, config.attention_window, span)
         self.dropout = Dropout(config.dropout)
         self.to_logits = nn.Linear(size, vocabulary)
 
