@@ -3,15 +3,16 @@
     voice = Voice(net, inputs, hop, batch)
     codes = voice.say(z[:, :, :20]);  more = voice.say(z[:, :, 20:])
 
-What speaks is `CachedWaveNet` in plain torch, or, for few streams on a CPU where numba is installed, the
-compiled `wavenet_kernel`, tens of times quicker. The same uniform random numbers go into both, so they say
-the same but for rounding: with float32 weights the logits of both agree to about 1e-5, with int8 weights to
-what `tests/nn/test_wavenet_voice.py` states.
+What speaks is `CachedWaveNet` in plain torch; or, on a CPU where numba is installed, the compiled
+`wavenet_kernel`, tens of times quicker; or, on a GPU where triton is, `wavenet_triton`. The same uniform
+random numbers go into all, so they say the same but for rounding: with float32 weights their logits agree to
+about 1e-5, with smaller ones to what `tests/nn/test_wavenet_voice.py` states.
 """
 
 import importlib.util
+import os
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -21,7 +22,10 @@ from kikibouba.errors import KikiboubaError
 from kikibouba.nn.wavenet import CLASSES, WaveNet
 from kikibouba.nn.wavenet_cache import CachedWaveNet, State
 
-Engine = Literal["auto", "torch", "fp32", "int8"]
+if TYPE_CHECKING:
+    from kikibouba.nn.wavenet_triton import TritonWaveNet
+
+Engine = Literal["auto", "torch", "fp32", "int8", "triton", "triton_bf16"]
 
 FEW = 8
 """Streams up to which the compiled kernel, which says one after the other, is the quicker."""
@@ -37,10 +41,11 @@ class Voice:
         batch: B.
         temperature: 0 always says the likeliest class, 1 what the model learnt.
         seed: of what is said; several, one for each stream: what it says is then what it would say alone.
-        engine: "torch"; "fp32" or "int8": compiled, with weights in this form; "auto": fp32 if possible.
+        engine: "torch"; "fp32" or "int8": compiled for the CPU, with weights in this form; "triton" or
+            "triton_bf16": for a GPU, with weights of 32 or 16 bits; "auto": fp32 or triton where possible.
 
     Raises:
-        KikiboubaError: a compiled engine without numba, or not on a CPU.
+        KikiboubaError: an engine for another device, or without the package that it needs.
     """
 
     def __init__(
@@ -59,10 +64,7 @@ class Voice:
         self.rngs = [np.random.default_rng(one) for one in seeds]
         self.device = inputs.device
         engine = _chosen(engine, batch, inputs.device)
-        cached = CachedWaveNet(net)
-        self._speak = (
-            _Torch(cached, inputs, batch) if engine == "torch" else _Compiled(cached, inputs, batch, engine)
-        )
+        self._speak = _speaker(engine, CachedWaveNet(net), inputs, batch)
 
     @torch.inference_mode()
     def say(
@@ -88,15 +90,39 @@ def compiled() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
+def fused(device: torch.device) -> bool:
+    """Whether triton is there, and a GPU, or triton's interpreter in its place."""
+    interpreted = device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
+    return (device.type == "cuda" or interpreted) and importlib.util.find_spec("triton") is not None
+
+
 def _chosen(engine: Engine, batch: int, device: torch.device) -> Engine:
-    possible = device.type == "cpu" and compiled()
+    on_cpu = device.type == "cpu" and compiled()
+    if engine == "auto" and device.type == "cuda" and fused(device):
+        return "triton"
     if engine == "auto":
-        return "fp32" if possible and batch <= FEW else "torch"
-    if engine != "torch" and not possible:
+        return "fp32" if on_cpu and batch <= FEW else "torch"
+    if engine in ("fp32", "int8") and not on_cpu:
         raise KikiboubaError(
             f"engine {engine} runs on the CPU and needs numba: pip install 'kikibouba[fast]'; or take torch"
         )
+    if engine in ("triton", "triton_bf16") and not fused(device):
+        raise KikiboubaError(
+            f"engine {engine} runs on a GPU and needs triton, which PyTorch for CUDA brings; or take torch"
+        )
     return engine
+
+
+def _speaker(
+    engine: Engine, net: CachedWaveNet, inputs: Tensor, batch: int
+) -> "_Torch | _Compiled | TritonWaveNet":
+    if engine == "torch":
+        return _Torch(net, inputs, batch)
+    if engine in ("fp32", "int8"):
+        return _Compiled(net, inputs, batch, engine)
+    from kikibouba.nn.wavenet_triton import TritonWaveNet
+
+    return TritonWaveNet(net, inputs, batch, torch.float32 if engine == "triton" else torch.bfloat16)
 
 
 class _Torch:
