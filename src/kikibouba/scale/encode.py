@@ -124,5 +124,6 @@ def _pack(part: Part) -> bytes:
 
 
 def _unpack(content: bytes) -> Part:
-    *arrays, skipped = np.load(io.BytesIO(content)).values()
-    return Part(*arrays, skipped.tobytes().decode())
+    found = np.load(io.BytesIO(content))
+    mu, sigma, places, rows, skipped = (found[f"arr_{i}"] for i in range(5))
+    return Part(mu, sigma, places, rows, skipped.tobytes().decode())

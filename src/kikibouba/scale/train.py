@@ -125,8 +125,8 @@ def _fit(run: Callable[[], None], own: Path, workers: int, cuda: bool) -> str:
     """
     # Ray Train hands this on to its own process; its minute is short for a busy machine or an image to pull.
     os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(PATIENCE))
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2.api.config import FailureConfig, RunConfig, ScalingConfig
     from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
     trainer = TorchTrainer(
