@@ -1,11 +1,14 @@
 """Music to recordings of several instruments: who plays what, evened out, resumable."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from kikibouba.cli import main
+from kikibouba.data import render_pool
 from kikibouba.data.audio_files import read_sound
 from kikibouba.data.midi import write_midi
 from kikibouba.data.notes import NoteSequence, make_notes
@@ -15,7 +18,7 @@ from kikibouba.data.render_notes import render_notes
 from kikibouba.data.render_piece import AFTER, BEFORE, INSTRUMENTS, LOUDNESS, render_piece, within
 from kikibouba.data.sources import Source
 from kikibouba.data.store import Dataset
-from kikibouba.errors import KikiboubaError
+from kikibouba.errors import Interrupted, KikiboubaError
 
 
 def song(seed=0, notes=6):
@@ -117,6 +120,42 @@ def test_render_goes_on_and_prepares(music, tmp_path):
     assert dataset.meta["counts"] == {"train": 4, "valid": 1, "test": 2}
     pair = [read_sound(out / one.file) for one in made if one.split == "test"]
     assert not np.array_equal(*(wave[:8000] for wave in pair))
+
+
+def test_a_crash_costs_one_recording(music, tmp_path, monkeypatch):
+    started = []
+
+    def crashing():
+        started.append(1)
+        if len(started) > 1:
+            return start()
+        words = [sys.executable, "-c", "import sys; sys.stdin.readline(); sys.exit(3)"]
+        return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    start = render_pool._start
+    monkeypatch.setattr(render_pool, "_start", crashing)
+    made = render([music], tmp_path / "out", ["piano", "flute"], seconds=1, workers=2, progress=False)
+    assert len(made) == 6
+    assert "1 x the renderer crashed on it (exit status 3)" in (tmp_path / "out/skipped.txt").read_text()
+
+
+def test_ctrl_c_ends_it_and_it_goes_on(music, tmp_path, monkeypatch):
+    asked = []
+
+    def interrupted(self, task, arguments):
+        asked.append(task)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return real(self, task, arguments)
+
+    real = render_pool.Renderers.ask
+    monkeypatch.setattr(render_pool.Renderers, "ask", interrupted)
+    with pytest.raises(Interrupted, match="goes on with what is missing"):
+        render([music], tmp_path / "out", ["piano", "flute"], seconds=1, workers=1, progress=False)
+    assert 1 <= len(list((tmp_path / "out").rglob("*.wav"))) <= 6
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    monkeypatch.setattr(render_pool.Renderers, "ask", real)
+    assert len(render([music], tmp_path / "out", ["piano", "flute"], seconds=1, progress=False)) == 7
 
 
 def test_the_verb(music, tmp_path, capsys):

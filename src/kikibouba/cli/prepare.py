@@ -11,7 +11,7 @@ names: docs/seq2seq.md.
 
 `prepare render` makes recordings of music, on one instrument a piece for training and on all of them for
 testing, in a folder that `prepare audio` takes. `prepare notes` makes single notes instead, as NSynth's.
-`prepare embedding` makes sequences of frames of recordings, or takes them from .npy files: docs/embedding_rnn.md.
+`prepare embedding` makes frames of recordings, or takes them from .npy files: docs/embedding_rnn.md.
 
 Example:
   kikibouba prepare melody my_midi_files datasets/mine --limit 1000
@@ -99,7 +99,9 @@ def run(args: argparse.Namespace) -> None:
 
         make = partial(prepare_embeddings, model=args.model)
     elif args.model:
-        raise KikiboubaError(f"{args.kind} needs no --model: it is for embedding, whose frames a WaveNet makes")
+        raise KikiboubaError(
+            f"{args.kind} needs no --model: it is for embedding, whose frames a WaveNet makes"
+        )
     else:
         make = prepare
     dataset = make(
@@ -144,7 +146,14 @@ def _render(args: argparse.Namespace, splits: Any) -> None:
             raise KikiboubaError("notes takes one range of pitches, e.g. 48-72, and one soundfont")
         font = args.soundfont[0] if args.soundfont else None
         shares = tuple(args.fractions)
-        notes = render_notes(str(args.inputs[0]), args.out, args.domains, soundfont=font, fractions=shares)
+        notes = render_notes(
+            str(args.inputs[0]),
+            args.out,
+            args.domains,
+            soundfont=font,
+            fractions=shares,
+            workers=args.workers,
+        )
         print(f"{args.out}: {len(notes)} notes")
         return
     made = render(

@@ -12,18 +12,15 @@ tell domains apart but is not timbre is evened out (`render_piece`).
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from kikibouba.config import read_json
-from kikibouba.data.audio_files import wav_bytes
-from kikibouba.data.files import write_bytes, write_text
-from kikibouba.data.music_files import MUSIC_SUFFIXES, first_piece
+from kikibouba.data.files import write_text
+from kikibouba.data.music_files import MUSIC_SUFFIXES
 from kikibouba.data.prepare_ledger import Tally
 from kikibouba.data.render_piece import (
     CENTS,
@@ -32,11 +29,11 @@ from kikibouba.data.render_piece import (
     Instrument,
     existing_soundfont,
     instruments_of,
-    render_piece,
 )
+from kikibouba.data.render_pool import Crashed, Renderers, in_threads
 from kikibouba.data.sources import Source, find_sources
 from kikibouba.data.store import SPLITS
-from kikibouba.errors import Interrupted, KikiboubaError
+from kikibouba.errors import KikiboubaError
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ def render(
         domains: names in `INSTRUMENTS`, or NAME=PROGRAM with a program 0..127 of General MIDI.
         soundfonts: .sf2 files; by default that of `data.render`.
         seconds, seed: see `Settings`.
-        splits, fractions, limit, workers, progress: as for `prepare.prepare`; workers are threads.
+        splits, fractions, limit, workers, progress: as for `prepare.prepare`.
 
     Returns:
         What was made, or was there; files that could not be rendered are listed in `out/skipped.txt`.
@@ -118,8 +115,10 @@ def render(
     plan = plan_recordings(sources[:limit], settings)
     _begin(out, settings, plan)
     failed = Tally()
-    make = _maker(sources, instruments, fonts, float(seconds), out, failed)
-    made = _in_threads(make, plan, workers or os.cpu_count() or 1, progress)
+    workers = min(workers or os.cpu_count() or 1, len(plan))
+    with Renderers(workers) as renderers:
+        make = _maker(sources, instruments, fonts, float(seconds), out, failed, renderers)
+        made = in_threads(make, plan, workers, progress, "file")
     if not made:
         raise KikiboubaError(f"none of {len(sources)} files could be rendered: {failed.rows()[0][2]}")
     _finish(out, settings, made, failed)
@@ -133,26 +132,30 @@ def _maker(
     seconds: float,
     out: Path,
     failed: Tally,
+    renderers: Renderers,
 ) -> Callable[[Recording], Recording | None]:
     """What makes a recording, unless it is there; None if that fails, and `failed` is told why."""
-    paths = {source.name: Path(source.path) for source in sources}
+    paths = {source.name: source.path for source in sources}
 
     def make(one: Recording) -> Recording | None:
-        if not (out / one.file).is_file():
-            try:
-                wave = render_piece(
-                    first_piece(paths[one.source]),
-                    instruments[one.domain],
-                    fonts[one.soundfont],
-                    seconds,
-                    one.cents,
-                    one.tilt,
-                )
-            except KikiboubaError as error:
-                failed.add(str(error).replace(str(paths[one.source]), "it"), one.source)
-                return None
-            write_bytes(out / one.file, wav_bytes(wave))
-        return one
+        if (out / one.file).is_file():
+            return one
+        arguments = {
+            "source": str(paths[one.source]),
+            "out": str(out / one.file),
+            "instrument": instruments[one.domain],
+            "font": str(fonts[one.soundfont]),
+            "seconds": seconds,
+            "cents": one.cents,
+            "tilt": one.tilt,
+        }
+        try:
+            reason = renderers.ask("piece", arguments)
+        except Crashed as error:
+            reason = str(error)
+        if reason is not None:
+            failed.add(reason, one.source)
+        return one if reason is None else None
 
     return make
 
@@ -199,21 +202,6 @@ def _begin(out: Path, settings: Settings, plan: Sequence[Recording]) -> None:
     except OSError as error:
         raise KikiboubaError(f"cannot write recordings to {out}: {error.strerror}") from None
     write_text(out / "render.json", json.dumps({"settings": told}, indent=1) + "\n")
-
-
-def _in_threads(
-    make: Callable[[Recording], Recording | None], plan: list[Recording], workers: int, progress: bool
-) -> list[Recording]:
-    """What `make` made of a plan, in its order."""
-    with ThreadPoolExecutor(workers) as threads:
-        try:
-            bar = tqdm(
-                threads.map(make, plan), total=len(plan), unit="file", disable=not progress, leave=False
-            )
-            return [one for one in bar if one is not None]
-        except KeyboardInterrupt:
-            threads.shutdown(cancel_futures=True)
-            raise Interrupted("interrupted; the same command goes on with what is missing") from None
 
 
 def _finish(out: Path, settings: Settings, made: Sequence[Recording], failed: Tally) -> None:

@@ -9,21 +9,16 @@ An instrument's notes are scaled together, so that the loudest peaks at 0.9, and
 import os
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
-from kikibouba.data.audio_files import SAMPLE_RATE, wav_bytes
-from kikibouba.data.files import write_bytes, write_text
-from kikibouba.data.notes import NoteSequence, make_notes
-from kikibouba.data.render_piece import Instrument, existing_soundfont, instruments_of, rendered
+from kikibouba.data.files import write_text
+from kikibouba.data.render_piece import existing_soundfont, instruments_of
+from kikibouba.data.render_pool import Renderers, in_threads
 from kikibouba.data.sources import draw_split
 from kikibouba.data.store import SPLITS
 from kikibouba.errors import KikiboubaError
 
-SECONDS, HELD, PEAK = 4.0, 3.0, 0.9
 VELOCITIES = (25, 50, 75, 100, 127)
 """NSynth's."""
 
@@ -47,7 +42,7 @@ def render_notes(
         domains: as for `render_domains.render`; one is enough.
         velocities: 1..127.
         soundfont: an .sf2; by default that of `data.render`.
-        fractions, workers, progress: as for `prepare.prepare`; workers are threads.
+        fractions, workers, progress: as for `prepare.prepare`; an instrument is one process's work.
 
     Returns:
         Names of the files, relative to `out`.
@@ -66,12 +61,24 @@ def render_notes(
             (out / folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise KikiboubaError(f"cannot write notes to {out}: {error.strerror}") from None
+    workers = min(workers or os.cpu_count() or 1, len(instruments))
+    with Renderers(workers) as renderers:
+
+        def make(name: str) -> list[str]:
+            arguments = {
+                "name": name,
+                "instrument": instruments[name],
+                "pitches": list(wanted),
+                "velocities": list(velocities),
+                "font": str(font),
+                "out": str(out / "audio"),
+            }
+            return renderers.ask("notes", arguments)
+
+        notes = in_threads(make, list(instruments), workers, progress, "instrument")
     lists: dict[str, list[str]] = {split: [] for split in SPLITS}
-    bar = tqdm(instruments.items(), unit="instrument", disable=not progress, leave=False)
-    for name, instrument in bar:
-        for note, wave in _scaled(name, instrument, wanted, velocities, font, workers or os.cpu_count() or 1):
-            write_bytes(out / "audio" / f"{note}.wav", wav_bytes(wave))
-            lists[draw_split(note.rpartition("-")[0], fractions)].append(f"audio/{note}.wav")
+    for note in chain.from_iterable(notes):
+        lists[draw_split(note.rpartition("-")[0], fractions)].append(f"audio/{note}.wav")
     for split, lines in lists.items():
         write_text(out / "split" / f"{split}.txt", "".join(f"{line}\n" for line in lines))
     made = [line for lines in lists.values() for line in lines]
@@ -86,32 +93,3 @@ def _range(text: str) -> range:
     if not found or not int(found[1]) <= int(found[2]) <= 127:
         raise KikiboubaError(f"{text!r} must be a range of pitches within 0-127, e.g. 48-72")
     return range(int(found[1]), int(found[2]) + 1)
-
-
-def _scaled(
-    name: str,
-    instrument: Instrument,
-    pitches: Sequence[int],
-    velocities: Sequence[int],
-    font: Path,
-    workers: int,
-) -> list[tuple[str, np.ndarray]]:
-    """(name, samples) of the notes of an instrument; those that are not heard are left out."""
-    own = [pitch for pitch in pitches if instrument.lowest <= pitch <= instrument.highest]
-    notes = [(pitch, velocity) for pitch in own for velocity in velocities]
-
-    def one(note: tuple[int, int]) -> np.ndarray:
-        pitch, start, end = np.array([note[0]]), np.zeros(1), np.full(1, HELD)
-        played = make_notes(pitch, start, end, note[1], 0, instrument.program)
-        wave = rendered(NoteSequence(played, total_time=SECONDS), font)
-        length = int(SECONDS * SAMPLE_RATE)
-        return np.pad(wave[:length], (0, max(0, length - len(wave))))
-
-    with ThreadPoolExecutor(workers) as threads:
-        waves = list(threads.map(one, notes))
-    peak = max((float(np.abs(wave).max()) for wave in waves), default=0.0)
-    return [
-        (f"{name}-{pitch:03}-{velocity:03}", wave * (PEAK / peak))
-        for (pitch, velocity), wave in zip(notes, waves, strict=True)
-        if np.abs(wave).max() > 1e-3 * peak
-    ]
