@@ -118,6 +118,21 @@ def test_bars_of_another_meter_are_passed_over_with_a_word():
     np.testing.assert_array_equal(found.time_signatures, mixed.time_signatures)
 
 
+def test_a_grid_of_triplets():
+    kind = replace(PAIRS, steps_per_quarter=6, bars=2)
+    start = np.arange(24) / 6.0  # eighths of a triplet, four bars
+    piece = NoteSequence(make_notes(60 + np.arange(24) % 5, start, start + 1 / 6, 70, 0), total_time=4.0)
+    found = made(kind).translate(Tune(piece)).notes.notes
+    steps = found["start"] * 2 * 6
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-6)
+    window = next(iter(made(kind).windows(Tune(piece))))
+    read = kind.vocabulary.decode(window.source)
+    np.testing.assert_array_equal(read.start, np.arange(24) * 2)
+    played = made(DynamicsRepresentation(bars=1, steps_per_quarter=6)).translate(Tune(piece)).notes.notes
+    np.testing.assert_array_equal(played["start"], piece.notes["start"])
+    assert (played["velocity"] != 70).any()
+
+
 def test_choices():
     translator = made(PAIRS)
 
