@@ -13,6 +13,7 @@ from pages import INLINE_CODE, PAGES, ROOT, anchors, blocks, file_names, links, 
 from kikibouba.cli import VERBS, Parser
 from kikibouba.config import load_preset
 from kikibouba.hub import WEIGHTS
+from kikibouba.scale.sweep_file import read_sweep
 
 HOWTOS = sorted((ROOT / "docs").glob("howto_*.md"))
 OURS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "docs/tutorial.md", *HOWTOS]
@@ -80,7 +81,8 @@ def test_preset_files_load(page, tmp_path):
     for block in blocks(page):
         if block.language == "toml":
             (tmp_path / "mine.toml").write_text(block.text, encoding="utf-8")
-            load_preset(tmp_path / "mine.toml")
+            is_sweep = re.search(r"^\[(grid|random)\]", block.text, re.MULTILINE)
+            (read_sweep if is_sweep else load_preset)(tmp_path / "mine.toml")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)

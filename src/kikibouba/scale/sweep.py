@@ -13,6 +13,7 @@ from typing import Any
 from kikibouba.data.files import write_bytes, write_text
 from kikibouba.data.store import Dataset
 from kikibouba.errors import Interrupted, KikiboubaError
+from kikibouba.scale.ray_start import import_ray
 from kikibouba.scale.sweep_board import Board, Job
 from kikibouba.scale.sweep_file import Sweep, read_sweep
 from kikibouba.scale.sweep_folder import locked, read_reached, write_plan
@@ -66,6 +67,7 @@ def sweep(
             workers = workers or max(1, (os.cpu_count() or 1) // threads)
             run_locally(board, out.absolute(), names, workers, threads, device, report)
         else:
+            import_ray()
             from kikibouba.scale.sweep_ray import run_on_ray
 
             run_on_ray(board, out.absolute(), names, address, workers, threads, device, report)

@@ -9,7 +9,7 @@ from typing import Any
 from kikibouba.scale.halving import Standing, standings
 
 DEATHS = 3
-"""Times that a process may die, of whatever, while it trains one trial, before that counts as failed."""
+"""Times that a process may die while it trains a trial from one saved step, before that counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Board:
         self.rungs, self.factor = rungs, factor
         self._sign = -1.0 if goal == "max" else 1.0
         self._results = [[self._sign * value for value in known] for known in values]
-        self._deaths: Counter[Job] = Counter()
+        self._deaths: Counter[tuple[Job, int]] = Counter()
         self.running: set[Job] = set()
         self.errors: dict[int, str] = {}
         """Trial → why it failed."""
@@ -70,7 +70,7 @@ class Board:
         Args:
             job: what `next_job` gave.
             answer: {"value": …} or {"error": …} of `sweep_trial.train_job`, perhaps with "halt"; or {"died":
-                how} of a process that gave no answer.
+                how, "step": that is saved} of a process that gave no answer.
 
         Returns:
             What the user should know; None if nothing.
@@ -80,10 +80,11 @@ class Board:
             self.interrupted = True
             return None
         if "died" in answer:
-            self._deaths[job] += 1
-            if self._deaths[job] < DEATHS:
-                return f"its process died ({answer['died']}); it goes on from what is saved"
-            return self._fail(job, f"its process died {DEATHS} times, at last of {answer['died']}")
+            where = (job, answer["step"])
+            self._deaths[where] += 1
+            if self._deaths[where] < DEATHS:
+                return f"lost ({answer['died']}); it goes on from step {answer['step']}"
+            return self._fail(job, f"lost {DEATHS} times after step {answer['step']} ({answer['died']})")
         if "halt" in answer:
             self.halted = str(answer["halt"])
             return self.halted

@@ -179,6 +179,12 @@ def write_reached(folder: Path, entry: Mapping[str, Any], reached: Sequence[Mapp
     write_text(folder / "trial.json", json.dumps(known, indent=1, ensure_ascii=False) + "\n")
 
 
+def saved_step(folder: Path) -> int:
+    """The step from which a trial would go on; 0 before the first is saved."""
+    names = [path.stem.removeprefix("step-") for path in (folder / "state").glob("step-*.safetensors")]
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
 def note_attempt(folder: Path, steps: int) -> None:
     """Note that this process begins to train a trial up to a number of steps."""
     line = {"steps": steps, "host": socket.gethostname(), "process": os.getpid(), "unix_time": time.time()}

@@ -18,6 +18,7 @@ from typing import Any
 
 from kikibouba.errors import KikiboubaError
 from kikibouba.scale.sweep_board import Board, Job
+from kikibouba.scale.sweep_folder import saved_step
 
 Report = Callable[[Job, str | None], None]
 """Told of every job that came to an end, and what the user should know of it."""
@@ -86,7 +87,7 @@ class _Worker:
         self.lock = threading.Lock()
 
     def ask(self, job: Mapping[str, Any]) -> dict[str, Any]:
-        """Have a job done. A process that dies of it answers {"died": how}."""
+        """Have a job done. A process that dies of it answers {"died": how, "step": …}."""
         with self.lock:
             if self.stopped:
                 return {"interrupted": True}
@@ -104,7 +105,9 @@ class _Worker:
         status = process.wait()
         if self.stopped:
             return {"interrupted": True}
-        return {"died": f"signal {-status}" if status < 0 else f"exit status {status}"}
+        how = f"signal {-status}" if status < 0 else f"exit status {status}"
+        step = saved_step(Path(job["out"]) / job["name"])
+        return {"died": f"its process ended with {how}", "step": step}
 
     def _start(self) -> subprocess.Popen[str]:
         threads = str(self.threads)
