@@ -36,8 +36,8 @@ def plot_reconstructions(
 ) -> bytes:
     """Above what the model sees of each source, below what it makes of it, told what the source tells it."""
     examples = [read_examples(source, model.representation)[0] for source in sources]
-    originals = [model.representation.to_artifact(example) for example in examples]
-    if model.kind == "audio":  # one sound is many latent vectors there
+    originals = [model.to_artifact(example) for example in examples]
+    if model.kind in ("audio", "embedding"):  # one sound is many latent vectors there; a note has a pitch
         rebuilt = [model.reconstruct(example, temperature, seed) for example in examples]
     else:
         told = controls_of(model.representation, examples)

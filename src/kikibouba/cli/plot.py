@@ -10,6 +10,8 @@
                    the tunes one after the other
 
   attention        where a sequence-to-sequence model looked while it translated a tune
+  embedding        an Embedding RNN's six figures and its listening page, in a folder; or the page alone
+                   (.html); other runs that are named are set beside it in the box plot
 
 Example:
   kikibouba plot files examples/sheep.svg sheep.mid -o both.png
@@ -20,6 +22,7 @@ Example:
   kikibouba plot sliders mine -o sliders.png
   kikibouba plot attention trained/arrange tune.mid -o attention.png
   kikibouba plot translations examples/*.svg --to melody -o sheet.png --also wav
+  kikibouba plot embedding trained/notes trained/other --data datasets/embedded -o analysis
 """
 
 import argparse
@@ -58,14 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     sliders = kinds.add_parser("sliders", help="what each latent of a personal model does")
     sliders.add_argument("model", metavar="MODEL", help="what `personalize` made, or any other model")
     add_temperature(sliders, 0.0)
-    pairs, looks = _add_translations(kinds), _add_attention(kinds)
+    pairs, looks, study = _add_translations(kinds), _add_attention(kinds), _add_embedding(kinds)
     for one in (rows, morph):
         one.add_argument("--model", help="bundled name or folder (default: found by kind)")
         add_temperature(one, 0.0, sound=True)
-    for one in (latent, rows, morph, sliders, pairs, looks):
+    for one in (latent, rows, morph, sliders, pairs, looks, study):
         add_seed(one)
         add_device(one)
-    for one in (files, curve, latent, rows, morph, sliders, pairs, looks):
+    for one in (files, curve, latent, rows, morph, sliders, pairs, looks, study):
         one.add_argument("-o", "--out", type=Path, required=True, help="the .png")
 
 
@@ -98,16 +101,53 @@ def _add_attention(kinds: "argparse._SubParsersAction") -> argparse.ArgumentPars
     return looks
 
 
+def _add_embedding(kinds: "argparse._SubParsersAction") -> argparse.ArgumentParser:
+    study = kinds.add_parser("embedding", help="an Embedding RNN's six figures and its listening page")
+    study.add_argument("models", nargs="+", metavar="MODEL", help="the one looked at, and others beside it")
+    study.add_argument("--data", type=Path, required=True, metavar="DIR", help="what `prepare` made")
+    study.add_argument("--split", choices=("train", "valid", "test"), default="test")
+    study.add_argument("-n", type=int, default=6, help="notes (default 6)")
+    study.add_argument(
+        "--samples", type=int, default=4, metavar="N", help="new notes on the page (default 4)"
+    )
+    return study
+
+
 def run(args: argparse.Namespace) -> None:
     """Draw and save."""
     from kikibouba.data.files import write_bytes
     from kikibouba.errors import KikiboubaError
 
+    if args.what == "embedding":
+        return _embedding(args)
     if args.out.suffix.lower() != ".png":
         raise KikiboubaError(f"cannot write {args.out}: a plot is a .png")
     if args.what == "translations":
         return _translations(args)
     print(write_bytes(args.out, _picture(args)))
+
+
+def _embedding(args: argparse.Namespace) -> None:
+    """The figures and the page."""
+    from kikibouba.embeddings import EmbeddingModel
+    from kikibouba.embeddings_page import analyse
+    from kikibouba.errors import KikiboubaError
+    from kikibouba.hub import load_model
+
+    models = [load_model(name, args.device) for name in args.models]
+    for model in models:
+        if not isinstance(model, EmbeddingModel):
+            raise KikiboubaError(f"{model.name} is a model of {model.kind}: name an Embedding RNN")
+    for path in analyse(
+        [model for model in models if isinstance(model, EmbeddingModel)],
+        args.data,
+        args.out,
+        split=args.split,
+        n=args.n,
+        samples=args.samples,
+        seed=args.seed,
+    ):
+        print(path)
 
 
 def _translations(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ Example:
 """
 
 import argparse
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from kikibouba.cli.common import (
@@ -40,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_whole(parser, "all of a piece, or of a file of drawings")
     add_attributes(parser)
     add_controls(parser)
+    parser.add_argument(
+        "--mix",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="of an Embedding RNN: so much of the original in every frame, 0 to 1 (default 0)",
+    )
     add_seed(parser)
     add_temperature(parser, 0.0, sound=True)
     add_engine(parser)
@@ -50,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     """Reconstruct the inputs."""
     from kikibouba.cli.common import controls, temperature, use_engine
     from kikibouba.data.artifacts import Artifact
+    from kikibouba.embeddings import EmbeddingModel
+    from kikibouba.errors import KikiboubaError
     from kikibouba.hub import default_model, load_model
 
     load = cache(lambda name: load_model(name, args.device))
@@ -57,7 +66,12 @@ def run(args: argparse.Namespace) -> int:
     def work(source: Path) -> Artifact:
         model = load(args.model or default_model(source))
         use_engine(args, model)
-        return model.reconstruct(
+        rebuild = model.reconstruct
+        if isinstance(model, EmbeddingModel):
+            rebuild = partial(model.reconstruct, mix=args.mix)
+        elif args.mix:
+            raise KikiboubaError(f"{model.name} mixes nothing: --mix is for an Embedding RNN")
+        return rebuild(
             source,
             temperature(args, model),
             args.seed,

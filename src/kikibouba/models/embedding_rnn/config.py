@@ -44,7 +44,7 @@ class ModelConfig:
     no_sample_vae: bool = False
     """z is a linear function of what the encoder found, without noise."""
     deterministic_kl: bool = True
-    """With no_sample_vae, the KL of an unused mu and sigma is in the loss nevertheless, as in the original."""
+    """With no_sample_vae, an unused mu's and sigma's KL is in the loss all the same, as in the original."""
     clip_z_with_tanh: bool = False
     """The decoder is told tanh(z)."""
     difference_input: bool = True
@@ -53,7 +53,7 @@ class ModelConfig:
     """The network sees whitened principal components of frames, fitted to the training examples."""
     n_pca_components: int = 6
     pca_first: bool = False
-    """Ours: take components before differences, so that what they leave out does not add up over time."""
+    """Ours: components of frames, then differences; the other way round keeps what changes fastest."""
     recurrent_dropout_keep: float = 1.0
     input_dropout_keep: float = 1.0
     output_dropout_keep: float = 1.0
