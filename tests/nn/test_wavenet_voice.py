@@ -13,7 +13,7 @@ from kikibouba.cli.common import use_engine
 from kikibouba.errors import KikiboubaError
 from kikibouba.nn import wavenet_voice
 from kikibouba.nn.wavenet import WaveNet, delayed, dilations
-from kikibouba.nn.wavenet_voice import Engine, Voice, pick
+from kikibouba.nn.wavenet_voice import Engine, Voice, _chosen, pick
 
 HOP = 16
 INPUTS = torch.arange(256) / 255 - 0.5
@@ -71,12 +71,29 @@ def test_what_is_said_follows_from_what_was_said(engine):
 
 
 @NEEDS_NUMBA
-def test_compiled_says_what_torch_says():
+@pytest.mark.parametrize("threads", [1, 3])
+def test_compiled_says_what_torch_says(monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     said = [
-        Voice(make(), INPUTS, HOP, 2, engine=engine, temperature=1.0, seed=5).say(z())[0]
+        Voice(make(), INPUTS, HOP, 5, engine=engine, temperature=1.0, seed=5).say(z(5))[0]
         for engine in ("torch", "fp32")
     ]
     assert torch.equal(*said)
+
+
+@NEEDS_NUMBA
+def test_which_engine_is_taken(monkeypatch):
+    """Few streams, or narrow ones: compiled. A GPU: triton if it is there."""
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert [_chosen("auto", batch, 128, cpu) for batch in (1, 8, 9)] == ["fp32", "fp32", "torch"]
+    assert [_chosen("auto", batch, 32, cpu) for batch in (32, 33)] == ["fp32", "torch"]
+    monkeypatch.setattr(wavenet_voice, "fused", lambda device: device.type == "cuda")
+    assert _chosen("auto", 64, 128, gpu) == "triton"
+    monkeypatch.setattr(wavenet_voice, "fused", lambda device: False)
+    assert _chosen("auto", 64, 128, gpu) == "torch"
+    for engine, device, says in (("int8", gpu, "runs on the CPU"), ("triton", cpu, "runs on a GPU")):
+        with pytest.raises(KikiboubaError, match=says):
+            _chosen(engine, 1, 128, device)
 
 
 @NEEDS_NUMBA

@@ -12,6 +12,7 @@ about 1e-5, with smaller ones to what `tests/nn/test_wavenet_voice.py` states.
 import importlib.util
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 Engine = Literal["auto", "torch", "fp32", "int8", "triton", "triton_bf16"]
 
 FEW = 8
-"""Streams up to which the compiled kernel, which says one after the other, is the quicker."""
+"""Streams of 128 channels up to which compiled float32, one stream after the other, is quicker than torch; of
+fewer channels more, as measured by benchmarks/bench_wavenet.py."""
 
 
 class Voice:
@@ -63,7 +65,7 @@ class Voice:
         seeds = [seed] if isinstance(seed, int) else seed
         self.rngs = [np.random.default_rng(one) for one in seeds]
         self.device = inputs.device
-        engine = _chosen(engine, batch, inputs.device)
+        engine = _chosen(engine, batch, net.skip_conv.in_channels, inputs.device)
         self._speak = _speaker(engine, CachedWaveNet(net), inputs, batch)
 
     @torch.inference_mode()
@@ -96,12 +98,12 @@ def fused(device: torch.device) -> bool:
     return (device.type == "cuda" or interpreted) and importlib.util.find_spec("triton") is not None
 
 
-def _chosen(engine: Engine, batch: int, device: torch.device) -> Engine:
+def _chosen(engine: Engine, batch: int, channels: int, device: torch.device) -> Engine:
     on_cpu = device.type == "cpu" and compiled()
     if engine == "auto" and device.type == "cuda" and fused(device):
         return "triton"
     if engine == "auto":
-        return "fp32" if on_cpu and batch <= FEW else "torch"
+        return "fp32" if on_cpu and batch * channels <= FEW * 128 else "torch"
     if engine in ("fp32", "int8") and not on_cpu:
         raise KikiboubaError(
             f"engine {engine} runs on the CPU and needs numba: pip install 'kikibouba[fast]'; or take torch"
@@ -164,7 +166,7 @@ def pick(logits: Tensor, temperature: float, uniform: Tensor) -> Tensor:
 
 
 class _Compiled:
-    """`wavenet_kernel`, stream by stream."""
+    """`wavenet_kernel`, stream by stream, in as many threads as torch has."""
 
     def __init__(self, net: CachedWaveNet, inputs: Tensor, batch: int, engine: Engine) -> None:
         self.net, self.table = net, inputs.numpy()
@@ -198,11 +200,15 @@ class _Compiled:
         codes = np.empty((batch, count), np.int64)
         logits = np.empty((batch, count if keep else 1, CLASSES), np.float32)
         heard = np.zeros((batch, 0), np.int64) if forced is None else forced.numpy()
-        for b in range(batch):
+
+        def stream(b: int) -> None:
             wavenet_kernel.say(
                 self.dense, *self.layers, told[b], hop, self.table, np.ascontiguousarray(uniforms[:, b]),
                 float(temperature), heard[b], self.t, self.recent[b], self.rings[b], codes[b], logits[b],
             )  # fmt: skip
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(stream, range(batch)))
         self.t += count
         kept = torch.from_numpy(logits).transpose(1, 2) if keep else None
         return torch.from_numpy(codes), kept
