@@ -231,7 +231,9 @@ def test_sounds_through_nsynth(nsynth):
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (Sound(np.zeros(70)), "4 ms, less than the 5 ms"),
+        (Sound(tone(440)[:70]), "4 ms, less than the 5 ms"),
+        (Sound(np.zeros(800)), "this sound is silent"),
+        (Sound(np.zeros(0)), "0 ms, less than"),
         (Sound(np.array([0.0, np.nan] * 100)), "finite"),
         (Drawing(np.zeros((2, 3))), "this is a drawing"),
         ("missing.wav", "No such file"),
@@ -240,6 +242,32 @@ def test_sounds_through_nsynth(nsynth):
 def test_what_cannot_be_heard(nsynth, source, says):
     with pytest.raises(KikiboubaError, match=says):
         hub.load(nsynth).encode(source)
+
+
+def test_what_is_recorded_too_loud_is_said(nsynth, tmp_path):
+    Sound(np.clip(9 * tone(440), -1, 1)).save(tmp_path / "loud.wav")
+    with pytest.warns(UserWarning, match=r"loud\.wav: .* % of it is at full scale"):
+        hub.load(nsynth).encode(tmp_path / "loud.wav")
+
+
+@pytest.mark.parametrize(("organs", "says"), [(["0.wav"], "one recording"), ([], "gets no decoder")])
+def test_domains_with_one_recording_or_none(recordings, tmp_path, organs, says):
+    names = [f"organ/{name}" for name in organs] + [
+        "whistle/0.wav",
+        "whistle/1.wav",
+        "bell/0.wav",
+        "bell/1.wav",
+    ]
+    (tmp_path / "split").mkdir()
+    (tmp_path / "split" / "train.txt").write_text("\n".join(names))
+    (tmp_path / "split" / "valid.txt").write_text("organ/3.wav")
+    (tmp_path / "split" / "test.txt").write_text("")
+    for name in [*names, "organ/3.wav"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((recordings / name.replace("bell", "organ")).read_bytes())
+    run("prepare", "audio", tmp_path, tmp_path / "set", "--workers", 1, "--set", "representation.clip=320")
+    with pytest.warns(UserWarning, match=f"organ has .*{says}"):
+        network_and_clips(load_preset("umtn_small", UMTN), Dataset.open(tmp_path / "set"), 0)
 
 
 def test_what_a_model_of_sound_cannot_do(nsynth):

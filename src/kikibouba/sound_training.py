@@ -4,6 +4,8 @@ import dataclasses
 import shlex
 import sys
 import time
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,7 @@ def network_and_clips(preset: Preset, dataset: Dataset, seed: int) -> tuple[nn.M
                 f"{dataset.path} has {len(domains)} domain, and translating takes two: put the recordings "
                 "of each into a folder of its own"
             )
+        _warn_of_few(dataset, domains)
         preset = dataclasses.replace(preset, model=dataclasses.replace(preset.model, domains=domains))
     clips = ClipBatches(
         dataset,
@@ -68,6 +71,20 @@ def _trainable(dataset: Dataset) -> tuple[str, ...]:
     """The domains that occur in the training split, in the dataset's order."""
     codes = dataset.split("train").categories
     return () if codes is None else tuple(dataset.categories[i] for i in np.unique(codes[codes >= 0]))
+
+
+def _warn_of_few(dataset: Dataset, domains: Sequence[str]) -> None:
+    """Say which domains have one recording to train on, or none."""
+    codes = dataset.split("train").categories
+    counts = np.bincount([] if codes is None else codes[codes >= 0], minlength=len(dataset.categories))
+    for name, count in zip(dataset.categories, counts.tolist(), strict=True):
+        if count == 1 and name in domains:
+            warnings.warn(
+                f"{name} has one recording to train on, which its decoder will learn by heart: add more",
+                stacklevel=3,
+            )
+        if count == 0:
+            warnings.warn(f"{name} has no recording to train on, and gets no decoder", stacklevel=3)
 
 
 def fit_sound_vectors(

@@ -6,6 +6,7 @@ The verbs are those of `generate.Model`, and always take all of a sound. A row o
 50 ms, so that what is a batch of latent vectors elsewhere is one sound here.
 """
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -33,6 +34,9 @@ STRETCH = 20
 ENCODED = 200
 """Frames encoded at a time, beside those around them that they depend on."""
 
+QUIET = 1
+"""Classes between the lowest and the highest sample of what is silent."""
+
 TOGETHER = 32
 """Sounds of which those of about the same length are said at once."""
 
@@ -58,12 +62,16 @@ class SoundModel(Model):
     def codes_of(self, source: Source | Sound) -> np.ndarray:
         """The codes of a sound, uint8 [N]: a file, a `Sound`, samples (float [N] at 16 kHz) or codes (uint8).
 
+        Warns if it is cut off at full scale.
+
         Raises:
-            KikiboubaError: unreadable, NaN, no sound, or shorter than one latent frame.
+            KikiboubaError: unreadable, NaN, no sound, silent, or shorter than one latent frame.
         """
         codes = self._codes(source)
+        what = _called(source)
+        if len(codes) and np.ptp(codes.astype(int)) <= QUIET:
+            raise KikiboubaError(f"{what} is silent, so there is nothing to hear in it")
         if len(codes) < self.hop:
-            what = source if isinstance(source, str | Path) else "this sound"
             raise KikiboubaError(
                 f"{what} lasts {1000 * len(codes) / SAMPLE_RATE:.0f} ms, less than the "
                 f"{1000 * self.hop / SAMPLE_RATE:.0f} ms of one latent frame"
@@ -79,10 +87,14 @@ class SoundModel(Model):
             wave = np.asarray(source.wave, np.float32)
             if wave.ndim != 1 or not np.isfinite(wave).all():
                 raise KikiboubaError("a sound must be finite samples [N] of one channel")
-            return self.representation.codes(resample(wave, source.rate, SAMPLE_RATE))
-        if not isinstance(source, str | Path):
+            wave = resample(wave, source.rate, SAMPLE_RATE)
+        elif isinstance(source, str | Path):
+            wave = read_sound(source)
+        else:
             raise KikiboubaError(f"{self.name} hears sounds; this is a {type(source).__name__.lower()}")
-        return self.representation.codes(read_sound(source))
+        for warning in self.representation.warnings(wave) if len(wave) else []:
+            warnings.warn(f"{_called(source)}: {warning}", stacklevel=4)
+        return self.representation.codes(wave)
 
     def encode(self, source: Source | Sound | Sequence[np.ndarray], whole: bool = True) -> Posterior:
         """The latent frames of all of a sound: mu [frames, Z]; sigma is 0, as z is no distribution here.
@@ -375,3 +387,7 @@ def _alike(heard: Mapping[int, np.ndarray]) -> list[list[int]]:
         else:
             lists.append([key])
     return lists
+
+
+def _called(source: Source | Sound) -> str:
+    return str(source) if isinstance(source, str | Path) else "this sound"

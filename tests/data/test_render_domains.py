@@ -193,6 +193,8 @@ def test_domains_are_checked(music, tmp_path, domains, says):
 def test_what_cannot_be_rendered(music, tmp_path):
     with pytest.raises(KikiboubaError, match="no soundfont"):
         render([music], tmp_path / "out", soundfonts=[tmp_path / "missing.sf2"])
+    with pytest.raises(KikiboubaError, match=r"0\.mid is no soundfont"):
+        render([music], tmp_path / "out", soundfonts=[music / "0.mid"])
     with pytest.raises(KikiboubaError, match="could be rendered"):
         render([music / "broken.mid"], tmp_path / "out", progress=False)
     with pytest.raises(KikiboubaError, match="at least 1"):

@@ -78,10 +78,14 @@ def instruments_of(domains: Sequence[str]) -> dict[str, Instrument]:
 
 
 def existing_soundfont(path: str | Path | None) -> Path:
-    """A soundfont, or the default one. Raises KikiboubaError: there is no such file."""
+    """A soundfont, or the default one. Raises KikiboubaError: there is no such file, or it is none."""
     font = Path(path or default_soundfont())
     if not font.is_file():
         raise KikiboubaError(f"there is no soundfont {font}; name an .sf2 file, or leave --soundfont out")
+    with font.open("rb") as file:
+        begin = file.read(12)
+    if begin[:4] != b"RIFF" or begin[8:] != b"sfbk":
+        raise KikiboubaError(f"{font} is no soundfont; name an .sf2 file, or leave --soundfont out")
     return font
 
 
