@@ -93,7 +93,7 @@ def test_a_goal_of_max_keeps_the_largest():
     assert [s.kind for s in board.standings()] == ["ready", "ready"]
     board = Board([[1, 2]] * 2, [[0.9], [0.5]], "max", 2)
     assert [s.kind for s in board.standings()] == ["ready", "stopped"]
-    assert board.value(1) == 0.5
+    assert board.outcomes()[1][1:] == (1, 0.5)
 
 
 def test_a_trial_that_kills_its_process_fails_in_the_end_and_others_go_on():
@@ -104,7 +104,7 @@ def test_a_trial_that_kills_its_process_fails_in_the_end_and_others_go_on():
         note = board.settle(job, {"died": "signal 9", "step": 5})
         assert ("goes on from step 5" in note) == (death < DEATHS - 1)
     assert board.standings()[0].kind == "failed"
-    assert board.value(0) is None
+    assert board.outcomes()[0][1:] == (0, None)
     assert board.next_job() == Job(1, 0)
 
 

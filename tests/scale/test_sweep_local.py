@@ -191,8 +191,8 @@ def test_what_cannot_work_is_said_before_anything_runs(file, data, tmp_path, cap
     bad = tmp_path / "bad.toml"
     for old, new, message in (
         (str(data), str(tmp_path / "none"), "no prepared dataset"),
-        ("model.z_size", "representation.bars", "unknown field 'bars'"),
-        ("model.z_size = [3, 5]", "representation.min_pitch = [21, 30]", "would change nothing"),
+        ("model.z_size", "representation.bars", "was prepared with steps 32"),
+        ("model.z_size = [3, 5]", "representation.gap_bars = [1, 2]", "would change nothing"),
         ("[6], [9]", '"big"', "must be a list"),
         ('"mel_2bar"', '"sketch"', "unknown field"),
         ('"mel_2bar"', '"drums_2bar"', "drums"),

@@ -104,8 +104,15 @@ class Board:
         self._results[job.trial].append(inf)
         return f"failed: {reason}"
 
-    def value(self, trial: int) -> float | None:
-        """What a trial is judged by at the last rung that counts; None if there is none."""
-        standing = self.standings()[trial]
-        last = standing.rung - (standing.kind in ("ready", "failed"))
-        return self._sign * self._results[trial][last] if last >= 0 else None
+    def outcomes(self) -> list[tuple[Standing, int, float | None]]:
+        """Where every trial stands, at how many steps it was judged last, and what it was judged by then; 0
+        and None of one that never was.
+        """
+        found: list[tuple[Standing, int, float | None]] = []
+        for standing, rungs, results in zip(self.standings(), self.rungs, self._results, strict=True):
+            last = standing.rung - (standing.kind in ("ready", "failed"))
+            if last < 0:
+                found.append((standing, 0, None))
+            else:
+                found.append((standing, rungs[last], self._sign * results[last]))
+        return found

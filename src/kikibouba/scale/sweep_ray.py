@@ -21,6 +21,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from kikibouba.errors import KikiboubaError
 from kikibouba.scale.ray_start import connected
 from kikibouba.scale.sweep_board import Board, Job
 from kikibouba.scale.sweep_folder import saved_step
@@ -83,17 +84,30 @@ def run_on_ray(
                 verbose=0,
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except Exception as error:
+            if board.halted is None:
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+                raise KikiboubaError(f"Ray gave up ({reason}); repeat the command to go on") from error
     shutil.rmtree(scratch, ignore_errors=True)
     if not board.halted and any(standing.kind in ("ready", "waiting") for standing in board.standings()):
         board.interrupted = True
 
 
 def _room(threads: int, gpus: int) -> int:
-    """How many trials fit on the cluster."""
-    found = ray.cluster_resources()
-    room = int(found.get("CPU", 0)) // threads
-    return max(1, min(room, int(found.get("GPU", 0))) if gpus else room)
+    """How many trials fit on the machines of the cluster."""
+    room = 0
+    for node in ray.nodes():
+        if node["Alive"]:
+            fit = int(node["Resources"].get("CPU", 0)) // threads
+            room += min(fit, int(node["Resources"].get("GPU", 0))) if gpus else fit
+    if not room:
+        raise KikiboubaError(
+            f"no machine of the cluster has {threads} CPUs{' and a GPU' if gpus else ''} for a trial; "
+            "lower --threads, or say with --workers how many to begin once there are more machines"
+        )
+    return room
 
 
 class Jobs(Searcher):
@@ -120,7 +134,8 @@ class Jobs(Searcher):
         job = self.running.pop(trial_id)
         if error or not result or "answer" not in result:
             step = saved_step(self.out / self.names[job.trial])
-            answer = {"died": "its machine or process was lost", "step": step}
+            how = f"its process was lost, or its machine, or that does not see {self.out}"
+            answer = {"died": how, "step": step}
         else:
             answer = json.loads(result["answer"])
         self.report(job, self.board.settle(job, answer))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kikibouba.scale.halving import Standing
 from kikibouba.scale.sweep_board import Board
 from kikibouba.scale.sweep_names import short_names
 
@@ -94,7 +95,10 @@ def table_of(board: Board, trials: Sequence[Mapping[str, Any]], metric: str, goa
         trials: their entries in `sweep.json`.
         metric, goal: as in the sweep file.
     """
-    rows = [_row(board, number, entry) for number, entry in enumerate(trials)]
+    rows = [
+        _row(entry, outcome, board.errors.get(number, ""))
+        for number, (entry, outcome) in enumerate(zip(trials, board.outcomes(), strict=True))
+    ]
     fields = tuple(dict.fromkeys(name for entry in trials for name in entry["settings"]))
     order = ("finished", "stopped", "unfinished", "failed")
     sign = -1.0 if goal == "max" else 1.0
@@ -105,13 +109,10 @@ def table_of(board: Board, trials: Sequence[Mapping[str, Any]], metric: str, goa
     return Table(metric, goal, fields, tuple(sorted(rows, key=rank)))
 
 
-def _row(board: Board, number: int, entry: Mapping[str, Any]) -> Row:
-    standing = board.standings()[number]
+def _row(entry: Mapping[str, Any], outcome: tuple[Standing, int, float | None], reason: str) -> Row:
+    standing, steps, value = outcome
     status = "unfinished" if standing.kind in ("ready", "waiting") else standing.kind
-    last = standing.rung - (standing.kind in ("ready", "failed"))
-    steps = entry["rungs"][last] if last >= 0 else 0
-    reason = board.errors.get(number, "")
-    return Row(entry["name"], entry["settings"], status, steps, board.value(number), reason)
+    return Row(entry["name"], entry["settings"], status, steps, value, reason)
 
 
 def _plain(value: Any) -> str:
