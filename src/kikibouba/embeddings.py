@@ -105,7 +105,7 @@ class EmbeddingModel(Model):
             raise KikiboubaError(f"{self.name} hears sounds; this is a {type(source).__name__.lower()}")
         if (vocoder := self.vocoder) is None:
             raise KikiboubaError(f"{self.name} learnt frames from .npy files: give it such, not recordings")
-        name = Path(source).stem if is_file else ""
+        name = Path(source).stem if isinstance(source, str | Path) else ""
         found = note_of(wavenet_frames(vocoder, source, self.representation.frames), name)
         numbers = self.representation.instruments
         return [found._replace(number=numbers.index(found.instrument) if found.instrument in numbers else -1)]
