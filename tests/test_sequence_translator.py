@@ -13,7 +13,6 @@ from kikibouba.cli import main
 from kikibouba.config import Preset, load_preset
 from kikibouba.data.artifacts import Drawing, Tune
 from kikibouba.data.dynamics_roll import DynamicsRepresentation
-from kikibouba.data.event_tokens import BAR, Steps
 from kikibouba.data.midi import read_midi, write_midi
 from kikibouba.data.notes import NoteSequence, make_notes
 from kikibouba.data.pairs import PairsRepresentation
@@ -290,19 +289,6 @@ def test_attention_is_drawn(trained, capsys):
         attention_map.plot_attention(blind, Tune(song()))
 
 
-def test_diagonality():
-    vocabulary = PAIRS.vocabulary
-    symbols = vocabulary.encode(Steps(*np.array([[0, 20, 40], [60, 61, 62], [4, 4, 4], [80, 80, 80]])), 4)
-    steps = attention_map.steps_of(vocabulary, symbols)
-    assert steps[symbols == BAR].tolist() == [0, 16, 32, 48]
-    assert sorted(set(steps.tolist())) == [0, 16, 20, 32, 40, 48]
-    window = next(iter(made(PAIRS).windows(Tune(song(bars=4)))))
-    along = window.__class__(0, symbols, window.said._replace(symbols=symbols, looks=np.eye(len(symbols))))
-    assert attention_map.diagonality(vocabulary, along) == pytest.approx(1)
-    back = along.__class__(0, symbols, along.said._replace(looks=np.eye(len(symbols))[::-1]))
-    assert attention_map.diagonality(vocabulary, back) < -0.9
-
-
 @pytest.mark.parametrize("name", ["arrange_small", "restyle", "tonenet_dynamics"])
 def test_from_files_to_figures(name, tmp_path):
     """Prepare, train two steps, evaluate."""
@@ -329,6 +315,7 @@ def test_from_files_to_figures(name, tmp_path):
             "nll",
             "accuracy",
             "model chroma",
+            "model diagonality",
             "nearest onset F1",
             "truth copied",
             "copy note F1",

@@ -7,30 +7,10 @@ import numpy as np
 
 from kikibouba.data.event_tokens import EventVocabulary, Kind
 from kikibouba.errors import KikiboubaError
+from kikibouba.evaluate.alignment import diagonality
 from kikibouba.inputs import Source
 from kikibouba.plot import figure_of, png_of
-from kikibouba.sequence_translator import LIKELIEST, Choice, SequenceTranslator, Window
-
-
-def steps_of(vocabulary: EventVocabulary, symbols: np.ndarray) -> np.ndarray:
-    """The step of the window that each symbol is about, [N] int64; a bar line is about its bar's first."""
-    kind = vocabulary.kind[symbols]
-    bar = np.maximum(np.cumsum(kind == Kind.BAR) - 1, 0)
-    place = np.where(kind == Kind.POSITION, symbols - vocabulary.first[Kind.POSITION], 0)
-    moves = (kind == Kind.POSITION) | (kind == Kind.BAR)
-    last = np.maximum.accumulate(np.where(moves, np.arange(len(symbols)), 0))
-    return bar * vocabulary.steps_per_bar + place[last]
-
-
-def diagonality(vocabulary: EventVocabulary, window: Window) -> float:
-    """Correlation, over what was said, of the step it is about with the mean step that was looked at: 1 where
-    the model reads along in time. NaN if either does not vary.
-    """
-    said = steps_of(vocabulary, window.said.symbols).astype(float)
-    looked = window.said.looks @ steps_of(vocabulary, window.source)
-    if not len(said) or not said.std() or not looked.std():
-        return float("nan")
-    return float(np.corrcoef(said, looked)[0, 1])
+from kikibouba.sequence_translator import LIKELIEST, Choice, SequenceTranslator
 
 
 def plot_attention(
@@ -70,10 +50,11 @@ def plot_attention(
             lines(place - 0.5, color="white", linewidth=0.6, alpha=0.6)
         ticks(bars.tolist())
         labels([f"bar {window.bar + n + 1}" for n in range(len(bars))])
+    along = diagonality(vocabulary, window.source, window.said.symbols, window.said.looks)
     axes.set_xlabel("source")
     axes.set_ylabel("said")
     axes.set_title(
-        f"{translator.name}: time said against time looked at, r = {diagonality(vocabulary, window):.2f}",
+        f"{translator.name}: time said against time looked at, r = {along:.2f}",
         fontsize=10,
     )
     return png_of(figure)

@@ -6,6 +6,8 @@
     chroma            harmony against the true target, bar by bar
     chroma to source  against the source: what stays
     copied            share of runs of six notes that occur in training targets; `truth` says what is normal
+    diagonality       whether the decoder reads along in time: correlation of when it speaks of with when it
+                      looks at
 
 The baselines: `copy` says the source, `random` any training target, `nearest` the target of the training
 source that is most like this one in any key.
@@ -22,6 +24,7 @@ from kikibouba.data.dynamics_roll import KEYS, LOWEST, ROLL, DynamicsRepresentat
 from kikibouba.data.event_tokens import EventVocabulary, Steps
 from kikibouba.data.pairs_restyle import RestyleRepresentation
 from kikibouba.data.pairs_windows import split
+from kikibouba.evaluate.alignment import diagonality
 from kikibouba.evaluate.decoding import Base
 from kikibouba.evaluate.seq2seq_baselines import MOST, nearest, nearest_velocities, transposed
 from kikibouba.evaluate.seq2seq_music import (
@@ -34,7 +37,7 @@ from kikibouba.evaluate.seq2seq_music import (
 )
 from kikibouba.evaluate.seq2seq_style import StyleJudge, profile_cosine
 from kikibouba.models.base import Batch
-from kikibouba.models.seq2seq.decoding import say
+from kikibouba.models.seq2seq.decoding import Said, say
 
 RUN = 6
 """Notes that are copied together, to count as copied."""
@@ -99,9 +102,9 @@ def _batch(base: Base, arrays: Arrays) -> Batch:
     return Batch(*tensors)
 
 
-def spoken(base: Base, sources: Arrays) -> list[Steps]:
+def spoken(base: Base, sources: Arrays) -> list[Said]:
     """What a model says for sources int64 [S], taking what is likeliest."""
-    vocabulary, found = base.representation.vocabulary, []
+    found = []
     order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
     for first in range(0, len(order), BATCH):
         part = [sources[i] for i in order[first : first + BATCH]]
@@ -109,8 +112,7 @@ def spoken(base: Base, sources: Arrays) -> list[Steps]:
         x = torch.zeros(len(part), int(lengths.max()), dtype=torch.int64)
         for row, source in zip(x, part, strict=True):
             row[: len(source)] = torch.from_numpy(source)
-        said = say(base.module, x.to(base.device), lengths.to(base.device), base.representation.max_tokens)
-        found += [vocabulary.decode(one.symbols) for one in said]
+        found += say(base.module, x.to(base.device), lengths.to(base.device), base.representation.max_tokens)
     return [found[place] for place in np.argsort(order)]
 
 
@@ -121,15 +123,18 @@ def _translated(base: Base, arrays: Arrays, training: Arrays, seed: int) -> dict
     known, answers = _halves(vocabulary, training)
     steps = base.representation.bars * vocabulary.steps_per_bar
     drawn = np.random.default_rng([seed, 1]).integers(len(answers), size=len(arrays))
+    read = [split(array).source for array in arrays]
+    own = spoken(base, read)
     said = {
-        "model": spoken(base, [split(array).source for array in arrays]),
+        "model": [vocabulary.decode(one.symbols) for one in own],
         "copy": sources,
         "random": [answers[i] for i in drawn.tolist()],
         "nearest": [transposed(answers[i], t) for i, t in nearest(sources, known, steps)],
         "truth": targets,
     }
     runs = np.unique(np.concatenate([n_grams(notes, RUN) for notes in answers]))
-    figures: dict[str, float] = {}
+    along = [diagonality(vocabulary, s, one.symbols, one.looks) for s, one in zip(read, own, strict=True)]
+    figures = {"model diagonality": float(np.nanmean(along))} if base.module.attention else {}
     for who, results in said.items():
         figures |= {
             f"{who} {name}": value for name, value in _agreement(base, results, sources, targets).items()
@@ -176,7 +181,8 @@ def _restyled(base: Base, arrays: Arrays, training: Arrays) -> dict[str, float]:
     _, training_styles, training_profiles = known(training)
     judge = StyleJudge.fit(training_profiles, training_styles)
     wanted = (styles + 1) % count
-    said = spoken(base, [representation.source(t, int(w)) for t, w in zip(tunes, wanted, strict=True)])
+    asked = [representation.source(tune, int(style)) for tune, style in zip(tunes, wanted, strict=True)]
+    said = [vocabulary.decode(one.symbols) for one in spoken(base, asked)]
     figures = {"judge, real tunes": float((judge.judge(profiles) == styles).mean())}
     for who, results in (("model", said), ("copy", tunes)):
         found = np.stack([style_profile(tune, size) for tune in results])
