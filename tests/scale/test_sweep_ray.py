@@ -67,8 +67,10 @@ def kill_a_node(out, nodes, killed):
         for folder in out.glob("z_size*"):
             node = parent(attempts(folder)[-1]["process"]) if attempts(folder) else 0
             if node in nodes and saved_step(folder) not in (0, *RUNGS):
-                os.kill(node, signal.SIGKILL)
-                killed.append((folder.name, attempts(folder)[-1]["steps"]))
+                attempt = attempts(folder)[-1]
+                for process in (node, attempt["process"]):  # a machine is lost with all that runs on it
+                    os.kill(process, signal.SIGKILL)
+                killed.append((folder.name, attempt["steps"]))
                 return
         time.sleep(0.01)
 
@@ -80,9 +82,11 @@ def test_a_killed_node_changes_nothing(tmp_path, nodes):
     calm.mkdir()
     killer = threading.Thread(target=kill_a_node, args=(out, nodes, killed))
     killer.start()
-    table = sweep(file, out, address="auto")
+    said = []
+    table = sweep(file, out, address="auto", say=said.append)
     killer.join()
     assert len(killed) == 1
+    assert sum("lost (" in line and "goes on from step" in line for line in said) == 1
 
     trials = write_plan(calm, read_sweep(file))
     board = Board([entry["rungs"] for entry in trials], [[] for _ in trials], "min", 2)

@@ -48,9 +48,11 @@ def plot_sweep(table: Table, log_fields: Collection[str] = ()) -> bytes | None:
         left = x < len(table.fields)
         for height, text in ticks:
             offset, side = (-7, "right") if left else (7, "left")
-            axes.annotate(
+            label = axes.annotate(
                 text, (x, height), (offset, 0), textcoords="offset points", ha=side, va="center", size=8
             )
+            label.set_bbox({"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1})
+            label.set_zorder(4)
     names = [*(short[field] for field in table.fields), f"{table.metric}\n({table.goal} is best)"]
     axes.set_xticks(range(len(places)), names, size=9)
     axes.tick_params(axis="both", length=0)
@@ -74,8 +76,10 @@ def _draw_lines(axes: "Axes", rows: Sequence[Row], heights: np.ndarray, table: T
     share = fine - left
     smooth = share * share * (3 - 2 * share)  # level at every axis
     # Lines through one point of a grid lie side by side, in the order of their results.
+    shared = np.array([len(set(column)) < len(rows) for column in heights.T[:-1]], bool)
     heights = heights.copy()
-    heights[:, :-1] += BESIDE * (heights[:, -1:].argsort(axis=0).argsort(axis=0) / len(rows) - 0.5)
+    order = heights[:, -1].argsort().argsort()[:, None]
+    heights[:, :-1] += BESIDE * (order / len(rows) - 0.5) * shared
     for row, line in reversed(list(zip(rows, heights, strict=True))):
         y = line[left] * (1 - smooth) + line[left + 1] * smooth
         if row is table.best:
@@ -108,4 +112,4 @@ def _axis(values: Sequence[Any], log: bool) -> tuple[list[float], list[tuple[flo
     few = sorted(set(numbers))
     if len(few) > 6:
         few = [float(v) for v in (np.geomspace(low, high, 5) if log else np.linspace(low, high, 5))]
-    return [height(v) for v in numbers], [(height(v), f"{v:.4g}") for v in few]
+    return [height(v) for v in numbers], [(height(v), f"{v:.3g}") for v in few]

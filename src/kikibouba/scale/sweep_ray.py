@@ -11,9 +11,11 @@ saved in the trial's folder, as soon as the lost process has let go of the folde
 """
 
 import json
+import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,9 @@ SETTINGS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 """Variables that Tune reads."""
+
+LOGGERS = ("ray.tune.execution.tune_controller", "ray.tune.tune")
+"""Tune's loggers of failures."""
 
 ENDLESS = -1
 """Tune's number of samples: until the search says that there are no more."""
@@ -68,7 +73,8 @@ def run_on_ray(
     scratch = out / ".tune"
     shutil.rmtree(scratch, ignore_errors=True)
     with connected(address):
-        jobs = Jobs(board, out, names, {"threads": threads, "device": device}, report)
+        failures = Failures()
+        jobs = Jobs(board, out, names, {"threads": threads, "device": device}, report, failures)
         tuner = tune.Tuner(
             tune.with_resources(Training, {"cpu": threads, "gpu": gpus}),
             tune_config=tune.TuneConfig(
@@ -85,7 +91,8 @@ def run_on_ray(
             ),
         )
         try:
-            tuner.fit()
+            with failures.heard():
+                tuner.fit()
         except Exception as error:
             if board.halted is None:
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
@@ -114,10 +121,17 @@ class Jobs(Searcher):
     """Gives Tune the jobs of a board, and the board what came of them."""
 
     def __init__(
-        self, board: Board, out: Path, names: Sequence[str], how: dict[str, Any], report: Report
+        self,
+        board: Board,
+        out: Path,
+        names: Sequence[str],
+        how: dict[str, Any],
+        report: Report,
+        failures: "Failures",
     ) -> None:
         super().__init__()
-        self.board, self.out, self.names, self.how, self.report = board, out, names, how, report
+        self.board, self.out, self.names, self.how = board, out, names, how
+        self.report, self.failures = report, failures
         self.running: dict[str, Job] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -134,14 +148,40 @@ class Jobs(Searcher):
         job = self.running.pop(trial_id)
         if error or not result or "answer" not in result:
             step = saved_step(self.out / self.names[job.trial])
-            how = f"its process was lost, or its machine, or that does not see {self.out}"
-            answer = {"died": how, "step": step}
+            answer = {"died": self.failures.last, "step": step}
         else:
             answer = json.loads(result["answer"])
         self.report(job, self.board.settle(job, answer))
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Nothing: a sweep that is called again knows from its folders what is done."""
+
+
+class Failures(logging.Filter):
+    """What Tune logs of a failure, many lines with a traceback, in one: the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = "its process or its machine was lost"
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep failures from the console; `Jobs` reports them."""
+        if record.exc_info and record.exc_info[1] is not None:
+            lines = str(record.exc_info[1]).strip().splitlines()
+            self.last = lines[-1].strip() if lines else self.last
+        return record.levelno < logging.ERROR
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Within this context Tune's loggers ask this filter."""
+        loggers = [logging.getLogger(name) for name in LOGGERS]
+        for logger in loggers:
+            logger.addFilter(self)
+        try:
+            yield
+        finally:
+            for logger in loggers:
+                logger.removeFilter(self)
 
 
 class Training(tune.Trainable):
