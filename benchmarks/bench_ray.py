@@ -4,10 +4,10 @@
 
 Without a folder a thousand links to our examples are read; with --files so many links to what is in the
 folder (each under a name of its own). Prints a JSON line for each step, with its seconds, the CPU seconds of
-all processes in it, files a second of those CPU seconds, and the load of the machine: starting Ray; preparing
-locally; preparing on Ray for the first time, which starts and loads its workers; and again, which does not.
-Then the cost of a task that does nothing, on Ray Data, and the bytes that a file's examples take. Linux
-(/proc).
+all processes in it and of the calling one alone, files a second of those CPU seconds, and the load of the
+machine: starting Ray; preparing locally; preparing on Ray for the first time, which starts and loads its
+workers; and again, which does not. Then the cost of tasks that do nothing, on Ray Data, and the bytes that a
+file's examples take. Linux (/proc).
 """
 
 import argparse
@@ -66,10 +66,11 @@ def _family(pid: int) -> Iterator[int]:
 @contextmanager
 def step(name: str, cpu: CPUTime, files: int) -> Iterator[None]:
     """Print what a step took."""
-    load, began, before = os.getloadavg()[0], time.perf_counter(), cpu.seconds()
+    load, began, before, own = os.getloadavg()[0], time.perf_counter(), cpu.seconds(), time.process_time()
     yield
-    seconds, used = time.perf_counter() - began, cpu.seconds() - before
+    seconds, used, own = time.perf_counter() - began, cpu.seconds() - before, time.process_time() - own
     row: dict[str, Any] = {"step": name, "s": round(seconds, 2), "cpu_s": round(used, 2)}
+    row["own_cpu_s"] = round(own, 2)  # of this process alone, which cannot be shared out
     row |= {"files_per_cpu_s": round(files / max(used, 0.01))} if files else {}
     print(json.dumps(row | {"load": round(load, 1)}), flush=True)
 
@@ -96,9 +97,10 @@ def measure(folder: Path, kind: str, cores: int, rounds: int, work: Path) -> Non
                 names = sorted(path.name for path in here.iterdir())
                 same = filecmp.cmpfiles(here, there, names, shallow=False)[0]
                 assert sorted(same) == names == sorted(path.name for path in there.iterdir())
-        with step("200 empty tasks", cpu, 0):
-            for _ in rows_of(items_of(["x" * 10_000] * 200).map_batches(nothing, batch_format="pyarrow")):
-                pass
+        for tasks in (50, 450):
+            with step(f"{tasks} empty tasks", cpu, 0):
+                empty = items_of(["x" * 10_000] * tasks)
+                assert len(list(rows_of(empty.map_batches(nothing, batch_format="pyarrow")))) == tasks
     examples = sum(path.stat().st_size for path in here.glob("*.npy"))
     print(json.dumps({"bytes_of_examples_per_file": round(examples / files)}))
 

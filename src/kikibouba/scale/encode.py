@@ -19,8 +19,11 @@ from kikibouba.scale.rows import count, here, items_of, rows_of, unlike
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FILES = 16
-"""Files that an actor is given at a time. Of a dataset a task is a batch, which is enough."""
+TOGETHER = 16
+"""Tasks that an actor is given at a time, if there are many: giving costs as much as encoding a small one."""
+
+TURNS = 4
+"""How often at least every actor is given some, so that all are done at about the same time."""
 
 
 def encode_on_ray(
@@ -51,8 +54,6 @@ def encode_on_ray(
     if model not in bundled():
         model = str(Path(model).absolute())
     tasks = [task._replace(path=str(Path(task.path).absolute())) for task in tasks]
-    size = 1 if any(task.split for task in tasks) else FILES
-    items = [_as_item(tasks, range(i, min(i + size, len(tasks)))) for i in range(0, len(tasks), size)]
     parts: dict[int, Part] = {}
     with (
         connected(address, num_cpus=cores) as ray,
@@ -62,10 +63,12 @@ def encode_on_ray(
 
         gpus = count(ray, "GPU")
         device = device or ("cuda" if gpus else "cpu")
-        crew = min(len(items), count(ray) if device == "cpu" else gpus)
+        crew = min(len(tasks), count(ray) if device == "cpu" else gpus)
         if not crew:
             raise KikiboubaError(f"the Ray cluster has no GPU for --device {device}: use --device cpu")
-        rows = items_of(items).map_batches(
+        size = max(1, min(TOGETHER, len(tasks) // (TURNS * crew)))
+        together = [range(i, min(i + size, len(tasks))) for i in range(0, len(tasks), size)]
+        rows = items_of([_as_item(tasks, numbers) for numbers in together]).map_batches(
             EncodingActor,
             fn_constructor_args=(model, device),
             batch_size=None,

@@ -9,6 +9,7 @@ import os
 import secrets
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -80,7 +81,7 @@ def train_on_ray(
             if not reason:
                 return read_json(out / "metrics.json")
             say(f"a process of the run died ({reason})")
-            threading.Event().wait(SETTLE)
+            time.sleep(SETTLE)
             _check_size(ray, workers, cuda)
     raise KikiboubaError(
         f"processes of the run died {RESTARTS + 1} times, the last time of: {reason}; "
