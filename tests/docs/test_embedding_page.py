@@ -13,8 +13,8 @@ FRAMES = (
     "--workers 1 --set representation.frames=16 --set representation.width=12 --set representation.hop=128"
 )
 TINY = (
-    "--steps 2 --set model.rnn_size=8 --set model.enc_rnn_size=6 --set model.z_size=3 --set train.batch_size=4 "
-    "--set model.n_pca_components=4"
+    "--steps 2 --set model.rnn_size=8 --set model.enc_rnn_size=6 --set model.z_size=3 "
+    "--set train.batch_size=4 --set model.n_pca_components=4"
 )
 
 

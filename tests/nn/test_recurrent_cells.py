@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from kikibouba.nn import recurrent_dropout_lstm
 from kikibouba.nn.hyper_lstm import HyperLSTM
 from kikibouba.nn.layer_norm_lstm import GateNorm, LayerNormLSTM
 from kikibouba.nn.recurrent_dropout_lstm import RecurrentDropoutLSTM, batch_sizes, dropout_mask
@@ -197,3 +198,19 @@ def test_initial_weights() -> None:
     modulations = torch.einsum("ke,keh->kh", embedding, hyper.modulate_weight)
     torch.testing.assert_close(modulations[:8], torch.full((8, 64), 0.1))
     assert not modulations[8:].any()
+
+
+@pytest.mark.parametrize("kind", ["lstm", "layer_norm"])
+def test_inputs_of_an_upper_layer_are_multiplied_otherwise_and_give_the_same(kind: str, monkeypatch) -> None:
+    def results(wide: int) -> list[Tensor]:
+        monkeypatch.setattr(recurrent_dropout_lstm, "WIDE", wide)
+        torch.manual_seed(0)
+        cell = {"lstm": RecurrentDropoutLSTM, "layer_norm": LayerNormLSTM}[kind](80, HIDDEN)
+        x = torch.randn(STEPS, BATCH, 80, requires_grad=True)
+        zero = torch.zeros(BATCH, HIDDEN)
+        outputs, _, _ = cell(x, zero, zero, LENGTHS, zero[:, :0])
+        outputs.square().sum().backward()
+        return [outputs, x.grad, *(parameter.grad for parameter in cell.parameters())]
+
+    for one, other in zip(results(64), results(1000), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)

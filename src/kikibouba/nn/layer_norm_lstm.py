@@ -28,6 +28,9 @@ from kikibouba.nn.recurrent_dropout_lstm import (
     forget_bias,
     gates_backward,
     glorot_gates,
+    input_dtype,
+    input_gradient,
+    input_product,
     orthogonal_gates,
     product_dtype,
     state_buffer,
@@ -234,10 +237,10 @@ class _Sequence(torch.autograd.Function):
         *norm: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
         sizes, weights = batch_sizes(lengths, len(x)), NormWeights(*norm)
-        weight = Factor(weight_h.t(), len(h), dtype)
+        weight, project = Factor(weight_h.t(), len(h), dtype), input_product(weight_x, len(h), dtype)
         tape = Tape.new(h, c, sizes)
         for t, n in enumerate(sizes):
-            a = torch.addmm(constant[:n], x[t, :n], weight_x.t())
+            a = project(x[t, :n], constant[:n], torch.empty_like(constant[:n]))
             weight.add_product(a, tape.hidden[t, :n])
             tape.forward(t, a, None if mask is None else mask[t, :n], weights)
         ctx.save_for_backward(x, mask, weight_x, weight_h, *weights, *tape)
@@ -260,8 +263,8 @@ class _Sequence(torch.autograd.Function):
             d_constant[:n].add_(da)
             dh.copy_(weight.product(da))
         flat = tape.gates.flatten(0, 1)
-        d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
-        d_weight_x = flat.t() @ x.flatten(0, 1)
+        d_x = input_gradient(flat, weight_x, ctx.dtype).view_as(x) if ctx.needs_input_grad[0] else None
+        d_weight_x = weight_gradient(flat, x.flatten(0, 1), input_dtype(weight_x, ctx.dtype))
         d_weight_h = weight_gradient(flat, tape.hidden[:-1].flatten(0, 1), ctx.dtype)
         rest = (None, None, None, None, d_weight_x, d_weight_h, *d_weights)
         return d_x, d_constant, d_hidden, d_memory, *rest

@@ -27,6 +27,10 @@ Step = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """x [B, I] and the state h, c [B, state_size] → the next h and c."""
 
 
+WIDE = 64
+"""Inputs of so many numbers or more are those of an upper layer, and are multiplied as states are."""
+
+
 class RecurrentDropoutLSTM(nn.Module):
     """A layer over time. Its state is a pair h, c of [B, state_size].
 
@@ -107,11 +111,12 @@ class _Sequence(torch.autograd.Function):
         dtype: torch.dtype,
     ) -> tuple[Tensor, Tensor, Tensor]:
         sizes, weight = batch_sizes(lengths, len(x)), Factor(weight_h.t(), len(h), dtype)
+        project = input_product(weight_x, len(h), dtype)
         gates = step_buffer(x, sizes, len(weight_h))
         hidden, memory = state_buffer(h, sizes), state_buffer(c, sizes)
         for t, n in enumerate(sizes):
             a, new_c, new_h = gates[t, :n], memory[t + 1, :n], hidden[t + 1, :n]
-            torch.addmm(constant[:n], x[t, :n], weight_x.t(), out=a)
+            project(x[t, :n], constant[:n], a)
             i, f, o, g = activate_gates(weight.add_product(a, hidden[t, :n]))
             if mask is not None:
                 g.mul_(mask[t, :n])
@@ -136,8 +141,8 @@ class _Sequence(torch.autograd.Function):
             d_constant[:n].add_(a)
             dh.copy_(weight.product(a))
         flat = gates.flatten(0, 1)
-        d_x = (flat @ weight_x).view_as(x) if ctx.needs_input_grad[0] else None
-        d_weight_x = flat.t() @ x.flatten(0, 1)
+        d_x = input_gradient(flat, weight_x, ctx.dtype).view_as(x) if ctx.needs_input_grad[0] else None
+        d_weight_x = weight_gradient(flat, x.flatten(0, 1), input_dtype(weight_x, ctx.dtype))
         d_weight_h = weight_gradient(flat, hidden[:-1].flatten(0, 1), ctx.dtype)
         return d_x, d_constant, d_weight_x, d_weight_h, d_hidden, d_memory, None, None, None, None
 
@@ -203,6 +208,30 @@ def product_dtype(like: Tensor) -> torch.dtype:
 def add_product(total: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """total += a b in place; the product is computed in the type of b."""
     return total.addmm_(a, b) if a.dtype == b.dtype else total.add_(a.to(b.dtype) @ b)
+
+
+def input_dtype(weight_x: Tensor, dtype: torch.dtype) -> torch.dtype:
+    """The type of products with input weights [4H, I]: `dtype` for an upper layer's, else their own.
+
+    The few numbers of a first layer's inputs are data, whose digits count, and cost nothing.
+    """
+    return dtype if weight_x.shape[1] >= WIDE else weight_x.dtype
+
+
+def input_product(
+    weight_x: Tensor, rows: int, dtype: torch.dtype
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """A function of x [n, I], constant [n, 4H] and a result [n, 4H]: result = constant + x weight_xᵀ."""
+    if weight_x.shape[1] < WIDE:
+        return lambda x, constant, out: torch.addmm(constant, x, weight_x.t(), out=out)
+    factor = Factor(weight_x.t(), rows, dtype)
+    return lambda x, constant, out: torch.add(constant, factor.product(x), out=out)
+
+
+def input_gradient(d_gates: Tensor, weight_x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Gradient [N B, I] of inputs, from all steps' gradients [N B, 4H] at once."""
+    dtype = input_dtype(weight_x, dtype)
+    return (d_gates.to(dtype) @ weight_x.to(dtype)).to(d_gates.dtype)
 
 
 def weight_gradient(d_gates: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
