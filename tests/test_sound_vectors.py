@@ -143,8 +143,12 @@ def test_a_sound_is_a_vector_to_every_verb(root, tmp_path):
     run("decode", tmp_path / "z.json", "-o", tmp_path / "z.wav")
     run("reconstruct", tone, "--model", root / "vectors", "-o", tmp_path / "r.wav")
     assert (tmp_path / "z.wav").read_bytes() == (tmp_path / "r.wav").read_bytes()
+    run("evaluate", root / "vectors", "--data", root / "nsynth_set", "--json", tmp_path / "figures.json")
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert {"kept", "brightness kept", "loudness kept", "pitch kept"} <= set(figures)
     kept = json.loads((root / "vectors" / "metrics.json").read_text())
-    assert 0 < kept["test"]["kept"] <= kept["train"]["kept"] <= 1
+    assert 0 < kept["test"]["kept"] == pytest.approx(figures["kept"], abs=1e-4)
+    assert kept["test"]["kept"] <= kept["train"]["kept"] <= 1
 
 
 def test_vectors_keep_what_the_frames_say(root):

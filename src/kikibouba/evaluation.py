@@ -12,6 +12,7 @@ from kikibouba import hub
 from kikibouba.bridges.attributes import resolve
 from kikibouba.bridges.latent_translation.config import ModelConfig as TranslationConfig
 from kikibouba.bridges.posteriors import Posteriors, choice, encode_dataset
+from kikibouba.bridges.sound_vectors.model import OverSound
 from kikibouba.config import read_json
 from kikibouba.constraining import TRIES, has_constraints
 from kikibouba.data.store import Dataset
@@ -27,7 +28,7 @@ from kikibouba.evaluate.translation_baselines import fit_baselines
 from kikibouba.evaluate.translation_table import Domain, figures_of, figures_of_reality, prepare_domain
 from kikibouba.generate import Model
 from kikibouba.sequence_translator import SequenceTranslator
-from kikibouba.sound_evaluation import evaluate_sound
+from kikibouba.sound_evaluation import evaluate_sound, evaluate_sound_vectors
 from kikibouba.sounds import SoundModel
 from kikibouba.train.data import adopt_representation
 from kikibouba.training import labelled_posteriors, open_for
@@ -65,6 +66,8 @@ def evaluate(
             raise KikiboubaError(f"{name_or_dir} is a model: evaluate it on one dataset, not {len(folders)}")
         if isinstance(found, SoundModel):
             return evaluate_sound(found, Dataset.open(folders[0]), split, limit, seed)
+        if isinstance(found.module, OverSound):
+            return evaluate_sound_vectors(found, open_for(found, folders[0]), split, limit, seed)
         if has_constraints(found):
             return _evaluate_constraints(found, folders[0], split, limit, seed)
         base = Base(found.module, found.representation)

@@ -16,9 +16,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from kikibouba.bridges.posteriors import choice
 from kikibouba.data.audio import AudioRepresentation
 from kikibouba.data.store import Dataset
 from kikibouba.errors import KikiboubaError
+from kikibouba.evaluate.decoding import Base
+from kikibouba.evaluate.rank_correlation import spearman
 from kikibouba.evaluate.sound import (
     Probe,
     chroma_cosine,
@@ -27,13 +30,41 @@ from kikibouba.evaluate.sound import (
     spectral_distance,
     timbre,
 )
+from kikibouba.generate import Model
 from kikibouba.models.base import ClipBatch
 from kikibouba.sounds import SoundModel
 
 CLIPS = 16
 """Clips of each domain that bits and probe are of, at most."""
+RESAID = 32
+"""Sounds that are encoded as one vector each and said again, at most."""
 TRANSLATED, SECONDS = 4, 2.0
 """Recordings that are translated, for each pair of domains, and how much of each."""
+
+
+def evaluate_sound_vectors(
+    model: Model, dataset: Dataset, split: str, limit: int | None = None, seed: int = 0
+) -> dict[str, float]:
+    """Figures of a model that knows each sound as one vector.
+
+    Returns: `kept`, the share of the variance of the base's frames that vectors keep, and for each attribute
+        of sounds the rank correlation of what goes in and what is said again ("brightness kept"); NaN where
+        all are equal.
+    """
+    sounds = dataset.split(split)
+    rows = choice(len(sounds), min(limit or RESAID, RESAID))
+    arrays = [sounds[i] for i in rows]
+    base = Base(model.module, model.representation)
+    (batch,) = base.batches(arrays)
+    with torch.no_grad():
+        figures = {"kept": model.module.bridge.kept(model.module.frames(batch.x))}
+    before, after = (
+        model.representation.attributes(some) for some in (arrays, base.rebuild(arrays, seed=seed))
+    )
+    for name in before:
+        known = np.isfinite(before[name]) & np.isfinite(after[name])
+        figures[f"{name} kept"] = spearman(before[name][known], after[name][known])
+    return figures
 
 
 class Recording(NamedTuple):

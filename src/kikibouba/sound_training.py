@@ -126,7 +126,7 @@ def fit_sound_vectors(
     frames = {name: _frames(whole, dataset, name) for name in dataset.splits}
     kept = {"train": {"kept": vectors.fit(frames["train"])}}
     for name in frames.keys() - {"train"}:
-        kept[name] = {"kept": _kept(vectors, frames[name])}
+        kept[name] = {"kept": vectors.kept(frames[name])}
     seconds = time.monotonic() - began
     figures = {f"kept, {name}": value["kept"] for name, value in kept.items()}
     card = model_card(
@@ -158,9 +158,3 @@ def _frames(whole: OverSound, dataset: WindowedDataset, split: str) -> Tensor:
             for rows in batches
         ]
     )
-
-
-def _kept(vectors: SoundVectors, frames: Tensor) -> float:
-    """The share of the variance of frames that vectors keep."""
-    lost = (vectors.decode(vectors.encode(frames).mu) - frames).square().sum()
-    return float(1 - lost / (frames - vectors.mean).square().sum())

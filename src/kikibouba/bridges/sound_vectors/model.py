@@ -76,6 +76,11 @@ class SoundVectors(nn.Module):
         self.sigma.copy_((noise / kept).clamp(1e-6, 1.0).sqrt())
         return float(kept.sum() / variances.sum())
 
+    def kept(self, frames: Tensor) -> float:
+        """The share of the variance of frames [n, F · S] that vectors keep."""
+        lost = (self.decode(self.encode(frames).mu) - frames).square().sum()
+        return float(1 - lost / (frames - self.mean).square().sum())
+
     def encode(self, frames: Tensor) -> Normal:
         """Frames [B, F · S] → q(z), [B, Z]."""
         mu = (frames - self.mean) @ self.axes.T / self.scale
