@@ -23,7 +23,16 @@ LAYERS = (
     ("bridges",),
     ("evaluate",),
     ("inputs", "latents", "toml", "controls", "feelings", "loops"),
-    ("generate", "sounds", "embeddings", "hub", "translator", "sequence_translator", "importing", "exporting"),
+    (
+        "generate",
+        "sounds",
+        "embeddings",
+        "hub",
+        "translator",
+        "sequence_translator",
+        "importing",
+        "exporting",
+    ),
     ("personal_songs",),
     (
         "sound_training",
@@ -155,6 +164,8 @@ def test_training_needs_little(module):
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m != "kikibouba.__main__"])
 def test_every_module_imports(module):
+    if module.endswith("_triton"):
+        pytest.importorskip("triton", reason="triton, which PyTorch for CUDA brings, is not installed")
     import_module(module)
 
 
