@@ -75,7 +75,7 @@ def test_the_seed_s_output_layer_has_360_numbers() -> None:
     assert build(small, preset.representation).output.out_features == 6 * 20 * 3
 
 
-@pytest.mark.parametrize("changes", [{"frame_keep": 0.0}, {"output_dropout_keep": 1.1}, {"num_layers": 0}])
+@pytest.mark.parametrize("changes", [{"frame_keep": -0.1}, {"output_dropout_keep": 1.1}, {"num_layers": 0}])
 def test_impossible_settings_are_refused(changes: dict) -> None:
     with pytest.raises(KikiboubaError, match=next(iter(changes))):
         tiny(**changes)
@@ -191,9 +191,10 @@ def test_differences_go_from_the_last_frame_to_the_first() -> None:
     assert model.frames_of(model.sequence_of(frames)).flatten().tolist() == [1.0, 3.0, 10.0]
 
 
-def test_drawing_frame_by_frame_is_the_teacher_forced_network() -> None:
+@pytest.mark.parametrize("frame_keep", [0.0, 1.0])
+def test_drawing_frame_by_frame_is_the_teacher_forced_network(frame_keep: float) -> None:
     """The likeliest frames, fed back as truth, are what the network says to them."""
-    model = make(tiny(**SEED))
+    model = make(tiny(**SEED, frame_keep=frame_keep))
     z, told = torch.randn(3, 4), torch.tensor([60.0, 100, 0]).expand(3, 3)
     x, lengths = model.decode(z, 0.0, controls=told)
     assert lengths.tolist() == [FRAMES] * 3
@@ -233,6 +234,8 @@ def test_noise_comes_with_the_variance_s_temperature_only() -> None:
         {"mixture": "frames", "difference_input": False, "context": ("pitch", "velocity", "instrument")},
         {"no_sample_vae": True, "deterministic_kl": False, "clip_z_with_tanh": True, "context": ()},
         {"input_dropout_keep": 0.9, "output_dropout_keep": 0.9, "recurrent_dropout_keep": 0.9},
+        {"frame_keep": 0.5},
+        {"frame_keep": 0.0},
         {"unconditional": True},
     ],
 )
@@ -263,6 +266,23 @@ def test_without_noise_z_is_certain_and_the_kl_can_be_left_out() -> None:
     bare = make(tiny(no_sample_vae=True, deterministic_kl=False))
     assert bare.loss(batch(), 0)["kl_loss"] == 0
     assert not hasattr(bare, "mu")
+
+
+def test_a_decoder_that_reads_nothing_says_the_same_whatever_the_noise_was() -> None:
+    model, z = make(tiny(frame_keep=0.0)), torch.randn(1, 4)
+    frames = [
+        model.decode(z, 0.5, torch.Generator().manual_seed(seed), variance_temperature=variance, greedy=True)[
+            0
+        ]
+        for seed, variance in ((0, 0.0), (1, 1.0))
+    ]
+    mean, noisy = (model.sequence_of(one[..., :WIDTH]) for one in frames)
+    assert not torch.allclose(mean, noisy)
+    sequence, lengths = model.sequence_of(batch().x[..., :WIDTH]), batch().lengths
+    beside = model._beside(torch.randn(4, 4), batch().x[:, 0, WIDTH:])
+    with torch.no_grad():
+        y = [model._outputs(rows, beside, lengths, None) for rows in (sequence, 0 * sequence)]
+    assert torch.equal(*y)
 
 
 def test_tanh_keeps_what_the_decoder_is_told_within_1() -> None:

@@ -59,17 +59,21 @@ class ModelConfig:
     output_dropout_keep: float = 1.0
     """Fractions kept in training. The original's switches are off (and would keep 0.95)."""
     frame_keep: float = 1.0
-    """Ours: the fraction of frames that training shows the decoder; the others it sees as zeros."""
+    """Ours: the fraction of frames that training shows the decoder; the others it sees as zeros. 0: it never
+    reads frames, nor what it said itself, and says all from z, the context and its state."""
     latent_init: Literal["original", "clear"] = "original"
     """How the layers around z start; see `EmbeddingRNN.clear_latent`."""
 
     def __post_init__(self) -> None:
-        kept = ("recurrent_dropout_keep", "input_dropout_keep", "output_dropout_keep", "frame_keep")
-        for name in kept:
+        for name in ("recurrent_dropout_keep", "input_dropout_keep", "output_dropout_keep"):
             if not 0 < getattr(self, name) <= 1:
                 raise KikiboubaError(
                     f"{name} = {getattr(self, name)} must lie in (0, 1]: it is the fraction kept"
                 )
+        if not 0 <= self.frame_keep <= 1:
+            raise KikiboubaError(
+                f"frame_keep = {self.frame_keep} must lie in [0, 1]: it is the fraction kept"
+            )
         sizes = ("z_size", "rnn_size", "enc_rnn_size", "num_mixture", "num_layers", "n_pca_components")
         for name in sizes:
             if getattr(self, name) < 1:
@@ -142,7 +146,7 @@ PRESETS = {
                 pca_dim_reduce=True,
                 n_pca_components=32,
                 pca_first=True,
-                frame_keep=0.1,
+                frame_keep=0.0,
                 latent_init="clear",
             ),
             train=replace(

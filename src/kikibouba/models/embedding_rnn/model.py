@@ -266,7 +266,9 @@ class EmbeddingRNN(nn.Module):
         """What the teacher-forced decoder says, [T, B, outputs]."""
         config = self.config
         hidden, context = F.pad(sequence.transpose(0, 1)[:-1], (0, 0, 0, 0, 1, 0)), beside
-        if self.training and config.frame_keep < 1:
+        if config.frame_keep == 0:
+            hidden = torch.zeros_like(hidden)
+        elif self.training and config.frame_keep < 1:
             shown = torch.rand(hidden.shape[:2], generator=generator, device=hidden.device)
             hidden = hidden * (shown < config.frame_keep)[..., None]
         if self.training and config.input_dropout_keep < 1:
@@ -349,8 +351,8 @@ class EmbeddingRNN(nn.Module):
             mixture = split_output(
                 y, config.mixture, self.channels, config.num_mixture, config.least_log_sigma
             )
-            frame = draw(mixture, temperature, variance, greedy, generator)
-            said.append(frame)
+            said.append(draw(mixture, temperature, variance, greedy, generator))
+            frame = said[-1] if config.frame_keep > 0 else frame
         return torch.stack(said, 1)
 
 
