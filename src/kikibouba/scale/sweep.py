@@ -122,7 +122,7 @@ def _reporter(board: Board, trials: list[dict[str, Any]], metric: str, say: Call
         where = f"[{_settled(board)}/{len(trials)}] {entry['name']}"
         if note is not None:
             say(f"{where}: {note}")
-        elif not board.interrupted:
+        elif not (board.interrupted or board.halted):
             value = board.reached(job)
             fate = standing.kind if standing.kind in ("finished", "stopped") else ""
             say(f"{where}: step {entry['rungs'][job.rung]}, {metric} {value:.5g}{', ' if fate else ''}{fate}")

@@ -87,7 +87,7 @@ class Board:
             return self._fail(job, f"lost {DEATHS} times after step {answer['step']} ({answer['died']})")
         if "halt" in answer:
             self.halted = str(answer["halt"])
-            return self.halted
+            return None
         if "error" in answer:
             return self._fail(job, str(answer["error"]))
         if isnan(value := float(answer["value"])):
