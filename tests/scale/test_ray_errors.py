@@ -81,10 +81,10 @@ def test_a_node_that_sees_other_files(tmp_path):
 def test_what_ray_says_becomes_a_line():
     exceptions = pytest.importorskip("ray").exceptions
     for error, words in (
-        (exceptions.ObjectStoreFullError("a\nb"), "larger --object-store-memory"),
-        (exceptions.OutOfDiskError("a\nb"), "disk is full"),
+        (exceptions.ObjectStoreFullError("a\nb"), "more --object-store-memory"),
+        (exceptions.OutOfDiskError("a\nb"), "disk of a node is full"),
         (exceptions.WorkerCrashedError(), "died"),
-        (exceptions.RayError("first\nlast"), "the Ray cluster failed: last"),
+        (exceptions.RayError("first\nlast"), "the Ray cluster failed: RayError last"),
     ):
         said = rows.explain(error)
         assert words in said

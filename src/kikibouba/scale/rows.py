@@ -8,6 +8,20 @@ from typing import Any
 from kikibouba.data.prepare_parts import signature
 from kikibouba.errors import KikiboubaError
 
+DIED = "a worker of the Ray cluster died, or its node did"
+
+MEANINGS = {
+    "OutOfDiskError": "the disk of a node is full: free some, or start Ray there with --temp-dir on another",
+    "ObjectStoreFullError": "the shared memory of a node is full: start Ray there with more "
+    "--object-store-memory",
+    "OutOfMemoryError": "a node ran out of memory: start Ray there with fewer --num-cpus",
+    "WorkerCrashedError": DIED,
+    "RayActorError": DIED,
+    "NodeDiedError": DIED,
+    "ObjectLostError": DIED,
+}
+"""What Ray's exceptions say to users, by the names of their classes."""
+
 
 def count(ray: ModuleType, resource: str = "CPU") -> int:
     """How many CPUs or GPUs the cluster has."""
@@ -60,28 +74,9 @@ def unlike(path: str, seen: Sequence[int]) -> str:
 
 def explain(error: BaseException) -> str:
     """What became of a cluster, in one line."""
-    from ray import exceptions
-
-    text = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-    for kinds, what in (
-        ((exceptions.OutOfDiskError,), "a node's disk is full: free some, or start Ray with --temp-dir"),
-        (
-            (exceptions.ObjectStoreFullError,),
-            "a node's shared memory is full: start Ray with a larger --object-store-memory",
-        ),
-        ((exceptions.OutOfMemoryError,), "a node ran out of memory: start Ray there with fewer --num-cpus"),
-        (
-            (
-                exceptions.WorkerCrashedError,
-                exceptions.ActorDiedError,
-                exceptions.ActorUnavailableError,
-                exceptions.NodeDiedError,
-                exceptions.ObjectLostError,
-                exceptions.OwnerDiedError,
-            ),
-            "a worker of the Ray cluster died, and so did those that took its place",
-        ),
-    ):
-        if isinstance(error, kinds) or isinstance(error.__cause__, kinds):
+    kinds = {kind.__name__ for one in (error, error.__cause__) for kind in type(one).__mro__}
+    for name, what in MEANINGS.items():
+        if name in kinds:
             return what
-    return f"the Ray cluster failed: {text.strip()}"
+    text = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
+    return f"the Ray cluster failed: {type(error).__name__} {text.strip()}"

@@ -21,7 +21,7 @@ from typing import Any
 from kikibouba.config import read_json
 from kikibouba.errors import Interrupted, KikiboubaError
 from kikibouba.scale.ray_start import LOCAL, connected
-from kikibouba.scale.rows import count, here
+from kikibouba.scale.rows import DIED, count, explain, here
 from kikibouba.train.log import as_text, read_log
 from kikibouba.train.state import forget
 
@@ -152,7 +152,8 @@ def _fit(run: Callable[[], None], own: Path, workers: int, cuda: bool) -> str:
         for cause in causes:
             if isinstance(cause, KikiboubaError):
                 raise cause from None
-        return " ".join(f"{type(causes[0]).__name__}: {causes[0]}".split())[:200]
+        cause = getattr(causes[0], "health_check_failure", causes[0])
+        return DIED if explain(cause) == DIED else " ".join(f"{type(cause).__name__}: {cause}".split())[:200]
     return ""
 
 
