@@ -6,10 +6,11 @@ The verbs are those of `generate.Model`, and always take all of a sound. A row o
 50 ms, so that what is a batch of latent vectors elsewhere is one sound here.
 """
 
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -291,18 +292,22 @@ class SoundModel(Model):
         """(key, codes [N]) of latent frames by key."""
         one_by_one = self.device == "cpu" and self.engine != "torch" and compiled()
         batches = [[key] for key in heard] if one_by_one else _alike(heard)
-
         threads = torch.get_num_threads() if one_by_one else 1
         progress = progress and threads == 1  # several bars would overwrite each other
+        over = threading.Event()
 
         def said(keys: list[int]) -> list[tuple[int, np.ndarray]]:
             sounds = [heard[key] for key in keys]
-            codes = np.concatenate(list(self._said(sounds, number, temperature, seed, progress)), axis=1)
+            stretches = self._said(sounds, number, temperature, seed, progress)
+            codes = np.concatenate(list(takewhile(lambda _: not over.is_set(), stretches)), axis=1)
             return [(key, row[: len(z) * self.hop]) for key, row, z in zip(keys, codes, sounds, strict=True)]
 
         with ThreadPoolExecutor(threads) as pool:
-            for rows in pool.map(said, batches):
-                yield from rows
+            try:
+                for rows in pool.map(said, batches):
+                    yield from rows
+            finally:  # after Ctrl-C nobody waits for the rest
+                over.set()
 
     def reconstruct(
         self,
