@@ -30,8 +30,6 @@ def import_ray() -> ModuleType:
     # of this machine runs has as much of the CPU as anything else, where Ray would give it what is left over.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_worker_niceness", "0")
-    # Nor does it print how actors could fail to start again on another node (they do start again).
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
     except ImportError as error:
