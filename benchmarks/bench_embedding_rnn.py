@@ -1,6 +1,6 @@
 """Embedding RNN's speed on this machine: training steps against a loop in Python, and one matrix product.
 
-    python benchmarks/bench_embedding_rnn.py [--preset NAME] [--frames 12] [--threads 1]
+    python benchmarks/bench_embedding_rnn.py [--preset NAME] [--size 128] [--frames 12] [--threads 1]
 
 A training step is loss, backward pass, clipping and Adam at the preset's size, in batches of 128. The cost is
 the same for each frame, so that a few frames say what 125 take. The loop computes the same loss from the same
@@ -14,6 +14,7 @@ does hits both. All times are of the CPU, the best of the repeats.
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,6 +36,7 @@ BATCH = 128
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="blog_13_unc0_nosam1_d1_pca1")
+    parser.add_argument("--size", type=int, help="units of each layer, if not the preset's")
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
@@ -42,6 +44,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     keep_freed_memory()  # as `train.loop.fit` does
     preset = find_preset(args.preset)
+    if args.size:
+        smaller = replace(preset.model, rnn_size=args.size, enc_rnn_size=args.size)
+        preset = replace(preset, model=smaller)
     torch.manual_seed(0)
     model = build(preset.model, preset.representation)
     batch = random_batch(model.width, args.frames)
@@ -69,8 +74,9 @@ def report(
                 times[kind] += [cpu_seconds(product) for _ in range(5)]
             times[name].append(cpu_seconds(step))
     best = {name: min(found) for name, found in times.items()}
-    size = find_preset(args.preset).model.rnn_size
-    print(f"{args.preset}, {BATCH} x {args.frames} frames, {args.threads} threads, torch {torch.__version__}")
+    size = args.size or find_preset(args.preset).model.rnn_size
+    what = f"{args.preset} of {size} units, {BATCH} x {args.frames} frames, {args.threads} threads"
+    print(f"{what}, torch {torch.__version__}")
     for name in steps:
         kinds = [kind for kind in products if kind.startswith("bf16" if "bf16" in name else "float32")]
         rate, ceiling = useful / best[name], 2 * BATCH * size * 4 * size / min(best[kind] for kind in kinds)
