@@ -88,9 +88,19 @@ def is_dataset(path: Path) -> bool:
     return (path / "meta.json").is_file()
 
 
-def model_of(task: Task) -> str:
-    """Name of the bundled model that can encode it. Raises KikiboubaError where there is none."""
-    return model_for(task.path) if task.split else default_model(task.path)
+def model_of(tasks: Sequence[Task]) -> str:
+    """Name of the bundled model that can encode the first task that can be read.
+
+    Raises:
+        KikiboubaError: there is no such model, or no such task; why the first one is none.
+    """
+    errors = []
+    for task in tasks:
+        try:
+            return model_for(task.path) if task.split else default_model(task.path)
+        except KikiboubaError as error:
+            errors.append(error)
+    raise errors[0]
 
 
 class Encoder:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from kikibouba.errors import KikiboubaError
 
     tasks = tasks_of(args.inputs, args.whole, args.split)
-    name = args.model or model_of(tasks[0])
+    name = args.model or model_of(tasks)
     parts = list(_parts(args, name, tasks))
     latents = gather(name, tasks, parts)
     skipped = [(task, part) for task, part in zip(tasks, parts, strict=True) if part.skipped]
