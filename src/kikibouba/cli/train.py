@@ -9,6 +9,9 @@ each base a dataset of its kind, in the same order. Categories that correspond a
 of drawings are stored in their dataset, those of music come from a CSV file (--labels) with a line
 "file,label" at the top and then one for each file, or for each pattern such as "fiddle/*".
 
+With --ray-workers N the work is shared among N processes of a Ray cluster, which see the same files;
+the result is that of N processes under torchrun. docs/howto_cluster.md shows how.
+
 A bridge over one model (presets personal, midime, ae-cat-mel_2bar_big, constraints, lc-cat-mel_2bar_big)
 needs that model with --bases. Constraints learn what is measured, and the columns of a CSV file, --labels
 FILE.csv, with a line such as "file,mood,genre" at the top. So does the preset sound_vectors need a model of
@@ -19,6 +22,7 @@ Example:
   kikibouba train translation_attributes --bases sketch mel_2bar --data my_sketches my_tunes -o trained/both
   kikibouba train translation_categories --bases sketch mel_2bar --data my_sketches my_tunes \
     --labels mel_2bar=genres.csv --match sheep=folk,bat=techno -o trained/by_name
+  kikibouba train mel_2bar --data /shared/mine -o /shared/trained --ray-workers 8 --address auto
   kikibouba train constraints --bases mel_2bar --data datasets/mine --labels moods.csv -o trained/moods
   kikibouba train sound_vectors --bases trained/notes --data datasets/notes -o trained/note_vectors
   kikibouba train ae-cat-mel_2bar_big --bases mel_2bar --data datasets/mine -o trained/small
