@@ -6,8 +6,8 @@ Without a folder a thousand links to our examples are read; with --files so many
 folder (each under a name of its own). Prints a JSON line for each step, with its seconds, the CPU seconds of
 all processes in it and of the calling one alone, files a second of those CPU seconds, and the load of the
 machine: starting Ray; preparing locally; preparing on Ray for the first time, which starts and loads its
-workers; and again, which does not. Then the cost of tasks that do nothing, on Ray Data, and the bytes that a
-file's examples take. Linux (/proc).
+workers; and again, which does not. Then the cost of tasks that do nothing, on Ray Data, that of encoding
+batches of melodies, and the bytes that a file's examples take. Linux (/proc).
 """
 
 import argparse
@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 from link_corpus import EXAMPLES, link_corpus
 
 from kikibouba.data.prepare import prepare
+from kikibouba.encoding import Encoder, tasks_of
+from kikibouba.hub import load_model
 from kikibouba.scale.prepare import read_all
 from kikibouba.scale.ray_start import connected
 from kikibouba.scale.rows import items_of, rows_of
@@ -101,6 +103,10 @@ def measure(folder: Path, kind: str, cores: int, rounds: int, work: Path) -> Non
             with step(f"{tasks} empty tasks", cpu, 0):
                 empty = items_of(["x" * 10_000] * tasks)
                 assert len(list(rows_of(empty.map_batches(nothing, batch_format="pyarrow")))) == tasks
+    if kind == "melody":
+        tasks, encoder = tasks_of([here])[:8], Encoder(load_model("mel_2bar"))
+        with step(f"encode {sum(len(task.rows) for task in tasks)} melodies here", cpu, 0):
+            list(map(encoder, tasks))
     examples = sum(path.stat().st_size for path in here.glob("*.npy"))
     print(json.dumps({"bytes_of_examples_per_file": round(examples / files)}))
 
