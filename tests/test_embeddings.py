@@ -304,6 +304,15 @@ def test_a_wavenet_s_frames_and_its_voice(place, wavenet, tmp_path, capsys) -> N
     assert "with source spectral" in lines_of(capsys)
 
 
+def test_a_folder_of_frames_that_is_not_ours_stays(place, wavenet, tmp_path, capsys) -> None:
+    (tmp_path / "data" / "frames").mkdir(parents=True)
+    (tmp_path / "data" / "frames" / "mine.txt").write_text("precious")
+    words = ["prepare", "embedding", str(place / "notes"), str(tmp_path / "data"), "--model", str(wavenet)]
+    assert main(words) == 1
+    assert "choose another folder" in lines_of(capsys)
+    assert (tmp_path / "data" / "frames" / "mine.txt").read_text() == "precious"
+
+
 def test_a_wavenet_that_is_gone_or_was_trained_again(place, wavenet, tmp_path) -> None:
     small = {"representation.source": "wavenet", "representation.width": "4"}
     small |= {"model.n_pca_components": "3", "model.rnn_size": "4"}

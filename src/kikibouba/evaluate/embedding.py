@@ -97,8 +97,9 @@ def baselines(
         if pitch >= 0 and len(same):
             found.setdefault("pitch", []).append(_error(same.mean(0), frames))
         if components is not None:
-            kept = base.module.frames_of(base.module.sequence_of(torch.tensor(frames[None]).float()))
-            found.setdefault("components only", []).append(_error(kept[0].numpy(), frames))
+            x = torch.from_numpy(array[None, :, :width].copy()).to(base.device)
+            kept = base.module.frames_of(base.module.sequence_of(x))[0].cpu().numpy()
+            found.setdefault("components only", []).append(_error(kept, frames))
     return found
 
 
