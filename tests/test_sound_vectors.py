@@ -201,6 +201,20 @@ def test_drawings_become_sounds_and_sounds_drawings(root, tmp_path, capsys):
     drawing = found.translate(root / "tones" / "01.wav", "sketch")
     assert isinstance(drawing, Drawing)
     run("translate", tmp_path / "a.wav", "--to", "sketch", "--with", root / "both", "-o", tmp_path / "a.svg")
+    words = [
+        star,
+        EXAMPLES / "circle.svg",
+        "--to",
+        "audio",
+        "--with",
+        root / "both",
+        "-n",
+        2,
+        "--also",
+        "wav",
+    ]
+    run("plot", "translations", *words, "-o", tmp_path / "sheet.png")
+    assert len(read_sound(tmp_path / "sheet.wav")) == 2 * len(sound)
     both = found.interpolate(star, root / "tones" / "01.wav", 3)
     assert {kind: len(steps) for kind, steps in both.items()} == {"sketch": 3, "audio": 3}
     run("evaluate", root / "both", "--data", root / "sketch_set", root / "nsynth_set", "--split", "train")
