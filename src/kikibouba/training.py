@@ -127,7 +127,7 @@ def fit_prior(folder: str | Path, dataset: Dataset) -> None:
 
 
 def copy_weights(source: str | Path, module: nn.Module) -> None:
-    """Give a network the weights of a trained model.
+    """Give a network the weights of a trained model; one with `weights_from` knows what it can use of them.
 
     Raises:
         KikiboubaError: they are of another architecture.
@@ -135,7 +135,9 @@ def copy_weights(source: str | Path, module: nn.Module) -> None:
     found = hub.load(source)
     if isinstance(found, Translator):
         raise KikiboubaError(f"cannot start from {source}: it joins two models, and is none itself")
-    weights, own = found.module.state_dict(), module.state_dict()
+    same = type(found.module) is type(module) and hasattr(module, "weights_from")
+    weights = module.weights_from(found.module) if same else found.module.state_dict()
+    own = module.state_dict()
     for name in [*own, *weights]:
         shapes = [tuple(t[name].shape) if name in t else None for t in (weights, own)]
         if shapes[0] != shapes[1]:

@@ -240,3 +240,20 @@ def test_z_learns_which_pitches_are_heard():
     assert parts["pitch_loss"].item() == pytest.approx(-(salience[0] * told).sum(0).mean().item(), rel=0.02)
     own = {id(p) for p in net.turns()[1].parameters}
     assert {id(p) for p in net.pitches.parameters()} <= own
+
+
+def test_going_on_with_other_domains():
+    """What is shared and the decoders of the same names are taken over; the rest begins anew."""
+    torch.manual_seed(0)
+    old = MusicTranslation(dataclasses.replace(TINY, domains=("a", "b", "c")))
+    new = MusicTranslation(dataclasses.replace(TINY, domains=("c", "d")))
+    fresh = copy.deepcopy(new)
+    new.load_state_dict(new.weights_from(old))
+    pairs = [(new.encoder, old.encoder), (new.decoders[0], old.decoders[2])]
+    pairs += [(new.decoders[1], fresh.decoders[1]), (new.classifier, fresh.classifier)]
+    for ours, theirs in pairs:
+        for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(one, two)
+    again = MusicTranslation(old.config)
+    again.load_state_dict(again.weights_from(old))
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), old.parameters(), strict=True))

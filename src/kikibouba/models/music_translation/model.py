@@ -89,6 +89,25 @@ class MusicTranslation(nn.Module):
 
     # ------------------------------------------------------------------------------------------- training
 
+    def weights_from(self, other: "MusicTranslation") -> dict[str, Tensor]:
+        """The state that this network starts from if it goes on where another one stopped, perhaps with other
+        domains: decoders go by the names of theirs. What the other has not, and the classifier, unless the
+        domains are the same, stay as they are.
+        """
+        own, theirs = self.config.domains, other.config.domains
+        if own == theirs:
+            return other.state_dict()
+        weights = {
+            name: value
+            for name, value in other.state_dict().items()
+            if not name.startswith(("decoders.", "classifier."))
+        }
+        weights |= {f"classifier.{name}": value for name, value in self.classifier.state_dict().items()}
+        for number, domain in enumerate(own):
+            decoder = other.wavenet(theirs.index(domain)) if domain in theirs else self.wavenet(number)
+            weights |= {f"decoders.{number}.{name}": value for name, value in decoder.state_dict().items()}
+        return weights
+
     def turns(self) -> list[Turn]:
         """First the classifier learns, then all else against it."""
         others = [*self.encoder.parameters(), *self.decoders.parameters()]
