@@ -30,7 +30,7 @@ def _product(weight, x, inputs: tl.constexpr, outputs: tl.constexpr, block: tl.c
     """Σ_k weight[k] x[k] of a weight [inputs, outputs], summed as `block` sums side by side."""
     columns = tl.arange(0, outputs)
     sums = tl.zeros([block, outputs], tl.float32)
-    for first in tl.static_range(0, inputs, block):
+    for first in tl.range(0, inputs, block, loop_unroll_factor=4):
         k = first + tl.arange(0, block)
         w = tl.load(weight + k[:, None] * outputs + columns[None, :]).to(tl.float32)
         sums += w * tl.load(x + k)[:, None]
