@@ -25,7 +25,7 @@ from kikibouba.scale.sweep_picture import plot_sweep
 from kikibouba.scale.sweep_table import Row, Table
 from kikibouba.scale.sweep_trial import train_job
 
-STEPS = 40
+STEPS = 20
 FIRST = "z_size=3,dec_rnn_size=6,learning_rate=0.001"
 
 
@@ -100,43 +100,31 @@ def test_what_a_sweep_leaves(undisturbed):
     assert (out / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
-def same_rows(table, calm):
-    """Whether a table says of its trials what the undisturbed one says of them."""
-    known = {row.name: row for row in calm.rows}
-    return all(row == known[row.name] for row in table.rows)
-
-
-def test_a_killed_worker_costs_nothing(undisturbed, few, tmp_path):
+def test_killed_workers_and_ctrl_c_cost_nothing(undisturbed, few, tmp_path):
     table, calm = undisturbed
     killer = when(
         lambda: saved_step(tmp_path / FIRST) >= 5,
         lambda _: os.kill(attempts(tmp_path, FIRST)[-1]["process"], signal.SIGKILL),
     )
+    stopper = when(lambda: read_reached(tmp_path / FIRST), lambda _: os.kill(os.getpid(), signal.SIGINT))
     said = []
-    found = sweep(few, tmp_path, workers=2, say=said.append)
+    with pytest.raises(Interrupted, match="of 2 trials done; repeat the command"):
+        sweep(few, tmp_path, workers=1, say=said.append)
     killer.join()
-    assert any("lost (its process ended with signal 9)" in line for line in said)
+    stopper.join()
+    assert any("lost (its process ended with signal 9); it goes on from step" in line for line in said)
+    before = attempts(tmp_path, FIRST)
+    assert [attempt["steps"] for attempt in before][:2] == [10, 10]
+    found = sweep(few, tmp_path, workers=1)
+    known = {row.name: row for row in table.rows}
     assert len(found.rows) == 2
-    assert same_rows(found, table)
+    assert all(row == known[row.name] for row in found.rows)
     for row in found.rows:
-        jobs = [attempt["steps"] for attempt in attempts(tmp_path, row.name)]
-        assert len(jobs) - len(set(jobs)) == (row.name == FIRST), "a job was run twice"
         weights = [(folder / row.name / "model.safetensors").read_bytes() for folder in (tmp_path, calm)]
         assert weights[0] == weights[1]
-
-
-def test_goes_on_after_ctrl_c_and_runs_nothing_again(undisturbed, few, tmp_path):
-    table, _ = undisturbed
-    stopper = when(lambda: read_reached(tmp_path / FIRST), lambda _: os.kill(os.getpid(), signal.SIGINT))
-    with pytest.raises(Interrupted, match="of 2 trials done; repeat the command"):
-        sweep(few, tmp_path, workers=1)
-    stopper.join()
-    before = attempts(tmp_path, FIRST)
-    found = sweep(few, tmp_path, workers=1)
-    assert same_rows(found, table)
     assert attempts(tmp_path, FIRST)[: len(before)] == before
     done = [attempts(tmp_path, row.name) for row in found.rows]
-    assert sum(len(jobs) - len({job["steps"] for job in jobs}) for jobs in done) <= 1
+    assert sum(len(jobs) - len({job["steps"] for job in jobs}) for jobs in done) <= 2
     assert sweep(few, tmp_path, workers=1).rows == found.rows
     assert [attempts(tmp_path, row.name) for row in found.rows] == done
 
@@ -169,7 +157,7 @@ def test_more_trials_are_added_and_other_settings_refused(undisturbed, file, dat
         ("z_size = [3, 5]", "z_size = [3]", "not listed any more"),
         ("free_bits = 0.0", "free_bits = 1.0", r"model.free_bits \(was 0.0, now 1.0\)"),
         ("factor = 2", "factor = 3", r"factor \(was 2, now 3\)"),
-        ("steps = 40", "steps = 50", r"train.num_steps \(was 40, now 50\)"),
+        ("steps = 20", "steps = 50", r"train.num_steps \(was 20, now 50\)"),
     ):
         other = tmp_path / "other.toml"
         other.write_text(text.replace(old, new), encoding="utf-8")
@@ -194,7 +182,7 @@ def test_what_cannot_work_is_said_before_anything_runs(file, data, tmp_path, cap
         ("model.z_size", "representation.bars", "was prepared with steps 32"),
         ("model.z_size = [3, 5]", "representation.gap_bars = [1, 2]", "would change nothing"),
         ("[6], [9]", '"big"', "must be a list"),
-        ('"mel_2bar"', '"sketch"', "unknown field"),
+        ('"mel_2bar"', '"sketch"', "must be of type int"),
         ('"mel_2bar"', '"drums_2bar"', "drums"),
     ):
         bad.write_text(text.replace(old, new), encoding="utf-8")
