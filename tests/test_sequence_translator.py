@@ -258,6 +258,19 @@ def test_a_bundled_one_is_found_by_what_it_makes(trained, tmp_path, monkeypatch,
         hub.load_translator("arrange_small")
 
 
+@pytest.mark.skipif("arrange_small" not in hub.bundled(), reason="no arrange_small among the bundled models")
+def test_the_bundled_one_plays_chords_under_a_tune():
+    tune = kb.translate("examples/morning_walk.mid", "piano-arrangement", temperature=0.0).notes
+    lead, piano = (tune.notes[tune.notes["instrument"] == k] for k in (0, 1))
+    assert len(piano) > 2 * len(lead)
+    assert np.median(piano["pitch"]) < np.median(lead["pitch"])
+    scale = np.unique(lead["pitch"] % 12)
+    assert np.isin(piano["pitch"] % 12, scale).mean() > 0.6
+    at, count = np.unique(piano["start"], return_counts=True)
+    assert count.max() >= 2
+    assert at.min() < 2.3  # in the first bar, at 108 quarters a minute
+
+
 def test_training_starts_from_a_trained_one(trained):
     translator, fresh = made(PAIRS), build_module(made(PAIRS).preset, seed=5)
     copy_weights(trained / "model", fresh)

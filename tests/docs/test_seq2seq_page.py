@@ -27,6 +27,7 @@ def tune(rng, names=("MELODY", "PIANO")):
 def files(tmp_path):
     """Songs, tunes in two styles, a table of pairs, and a tune to translate."""
     rng = np.random.default_rng(0)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     for folder in ("songs", "styles/pop", "styles/fiddle", "tunes", "hymns"):
         (tmp_path / folder).mkdir(parents=True)
         for number in range(40):
@@ -57,6 +58,7 @@ def test_the_commands_of_the_page(files, tmp_path, monkeypatch):
     played = read_midi("played.mid").notes
     assert played["start"].tolist() == arranged.notes["start"].tolist()
     assert len({*played["velocity"].tolist()}) > 2
+    assert read_midi("walk.mid").instrument_names[-1] == "piano-arrangement"
     for name in ("arranged_5.mid", "mine.mid", "fiddled.mid"):
         assert len(read_midi(name).notes)
     assert (tmp_path / "arranged.wav").stat().st_size > 1000

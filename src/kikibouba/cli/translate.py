@@ -11,15 +11,15 @@ A music translation network (presets umtn, umtn_small, ...), named by --with, pl
 its domains: .wav, .flac, .ogg or .mp3 becomes .wav. Recordings of about the same length are played at once. A
 drawing becomes a sound by a translator between drawings and the preset sound_vectors: docs/sound.md.
 
-A sequence-to-sequence model (presets arrange, harmonize, restyle, tonenet_dynamics) is named by --with, and
-always translates the whole piece.
+Sequence-to-sequence models always translate the whole piece: the bundled one gives a tune a piano, others
+(presets harmonize, restyle, tonenet_dynamics, ...) are named by --with.
 
 Example:
   kikibouba translate examples/sheep.svg --to melody -o sheep.mid --also wav,png
   kikibouba translate examples/morning_walk.mid --to drums --whole -o walk_beat.mid
   kikibouba translate guitar.wav --to strings --with trained/timbre -o strings.wav
   kikibouba translate my_recordings --to strings --with trained/timbre -o played_on_strings
-  kikibouba translate tune.mid --to piano-arrangement --with trained/arrange --beam 5 -o arranged.mid
+  kikibouba translate examples/morning_walk.mid --to piano-arrangement -o walk.mid --also wav
 """
 
 import argparse
