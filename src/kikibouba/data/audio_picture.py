@@ -55,7 +55,7 @@ def draw_frames(
     seconds_per_frame: float,
     limits: tuple[float, float] | None = None,
 ) -> None:
-    """Embedding frames [T, W] against seconds: few numbers as lines, many as an image, the first at the bottom.
+    """Embedding frames [T, W] against seconds: few numbers as lines, many as an image, the first at its foot.
 
     Args:
         limits: the values at the lower and the upper edge, or of the darkest and the lightest; by default
