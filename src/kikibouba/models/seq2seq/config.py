@@ -112,7 +112,7 @@ PRESETS = {
                 decay_rate=0.9993,
                 precision="bf16",
             ),
-            description="`arrange` in half the width, without input feeding: all steps are trained at once",
+            description="a tune gets a piano arrangement: `arrange` in half the width, without input feeding",
         ),
         replace(
             _PAIRS,
