@@ -97,6 +97,7 @@ def _model_and_batches(
 ) -> tuple[nn.Module, SplitBatches | ClipBatches, Preset]:
     """A network with its first weights, the batches it will see, and the preset as the dataset has it."""
     dataset = Dataset.open(data)
+    module: Any
     batches: SplitBatches | ClipBatches
     if preset.representation.kind == "audio":
         module, batches, preset = network_and_clips(preset, dataset, seed)
@@ -126,7 +127,7 @@ def fit_prior(folder: str | Path, dataset: Dataset) -> None:
         FittedPrior.fit(*model.encode([examples[i] for i in np.sort(chosen)])).save(Path(folder))
 
 
-def copy_weights(source: str | Path, module: nn.Module) -> None:
+def copy_weights(source: str | Path, module: Any) -> None:
     """Give a network the weights of a trained model; one with `weights_from` knows what it can use of them.
 
     Raises:
