@@ -97,7 +97,6 @@ def _model_and_batches(
 ) -> tuple[nn.Module, SplitBatches | ClipBatches, Preset]:
     """A network with its first weights, the batches it will see, and the preset as the dataset has it."""
     dataset = Dataset.open(data)
-    module: Any
     batches: SplitBatches | ClipBatches
     if preset.representation.kind == "audio":
         module, batches, preset = network_and_clips(preset, dataset, seed)
@@ -111,8 +110,9 @@ def _model_and_batches(
             representation=preset.representation,
         )
         module = build_module(preset, seed)
-        if hasattr(module, "fit_to"):  # what it has to know of the examples before the first step
-            module.fit_to(dataset.split("train"))
+        fit_to = getattr(module, "fit_to", None)  # what it has to know of the examples before the first step
+        if fit_to is not None:
+            fit_to(dataset.split("train"))
     if start_from is not None:
         copy_weights(start_from, module)
     return module, batches, preset
