@@ -3,9 +3,8 @@
 #
 #   sh runs/timbre.sh           an hour and a half on one CPU core
 #
-# It began with three. The violin's decoder stayed dull, and flutes that play an octave higher, as `flute` would, hear
-# other pitches than pianos do: so the violin was left out, and the flute plays at any pitch (flute=73). What the first
-# two trainings taught is kept.
+# It began with three. The violin came out dull, no classifier took it for one, and was left out; and the flute, which
+# `flute` moves up an octave where a tune goes below its range, then played at any pitch (flute=73).
 # RAW is what runs/unpack.py made.
 set -eu
 RAW=${RAW:-datasets/raw/melody}
@@ -30,7 +29,7 @@ kikibouba train timbre_small --data datasets/timbre3 -o trained/timbre_first --s
 kikibouba train timbre_small --data datasets/timbre3 -o trained/timbre_second --start-from trained/timbre_first --steps 1011 \
     --set model.input_noise=0.005 --set train.learning_rate=0.0015 --set train.min_learning_rate=0.0001 \
     --set train.decay_rate=0.9993
-kikibouba train timbre_small --data datasets/timbre -o trained/timbre_small --start-from trained/timbre_second --steps 1600 \
+kikibouba train timbre_small --data datasets/timbre -o trained/timbre_small --start-from trained/timbre_second --steps 1161 \
     --set model.input_noise=0.003 --set train.batch_size=8 --set train.learning_rate=0.0012 \
     --set train.min_learning_rate=0.0001 --set train.decay_rate=0.9985
 "$PYTHON" runs/bundle.py timbre_small

@@ -38,7 +38,7 @@ CLIPS = 16
 """Clips of each domain that bits and probe are of, at most."""
 RESAID = 32
 """Sounds that are encoded as one vector each and said again, at most."""
-TRANSLATED, SECONDS = 4, 2.0
+TRANSLATED, SECONDS = 12, 2.0
 """Recordings that are translated, for each pair of domains, and how much of each."""
 
 

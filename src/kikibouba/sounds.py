@@ -66,11 +66,12 @@ class SoundModel(Model):
         Warns if it is cut off at full scale.
 
         Raises:
-            KikiboubaError: unreadable, NaN, no sound, silent, or shorter than one latent frame.
+            KikiboubaError: unreadable, NaN, no sound, silent, or shorter than one latent frame. Codes may be
+                silent: who has them took them from somewhere, and a part of a sound may be a pause.
         """
         codes = self._codes(source)
         what = _called(source)
-        if len(codes) and np.ptp(codes.astype(int)) <= QUIET:
+        if codes is not source and len(codes) and np.ptp(codes.astype(int)) <= QUIET:
             raise KikiboubaError(f"{what} is silent, so there is nothing to hear in it")
         if len(codes) < self.hop:
             raise KikiboubaError(

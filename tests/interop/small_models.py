@@ -111,6 +111,7 @@ def translation_module(domains: int) -> torch.nn.Module:
     small = find_preset("umtn_small")
     sizes = {"latent": 3, "encoder_channels": 4, "channels": 5, "classifier_channels": 6}
     stacks = {"encoder_blocks": 3, "encoder_layers": 2, "blocks": 4, "layers": 2}
+    sizes["pitch"] = 0.0  # as the original
     names = tuple(f"domain_{k}" for k in range(domains))
     return build_module(replace(small, model=replace(small.model, domains=names, **sizes, **stacks)), seed=1)
 

@@ -295,9 +295,10 @@ def test_every_model_makes_something(visit, client):
     page.click("#tab-models")
     names = [m["name"] for m in client.get("/api/models").json()["models"] if m["is_sampled"]]
     page.wait_for_selector(".card-button")
-    assert page.locator(".card-button").count() == len(names)
+    cards = page.locator(".card-button:not([disabled])")
+    assert cards.count() == len(names)
     for k in range(len(names)):
-        page.locator(".card-button").nth(k).click()
+        cards.nth(k).click()
         page.wait_for_selector(".stage:not([aria-busy])")
         assert heard(page), names[k]
         page.click("#play")

@@ -44,13 +44,14 @@ def model(tmp_path_factory):
 def client(model):
     """Only what timbre needs: the studio's models are elsewhere."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kikibouba.web.app.studio", reader)
+        patch.setitem(create_app.__globals__, "studio", reader)
         with TestClient(create_app(workers=1, models=[model])) as client:
             yield client
 
 
-def ask(client, content, name="tone.wav", to="organ", **options):
-    return client.post("/api/timbre", params={"name": name, "to": to, **options}, content=content)
+def ask(client, content, name="tone.wav", to="organ", model="tiny", **options):
+    params = {"name": name, "to": to, "model": model, **options}
+    return client.post("/api/timbre", params=params, content=content)
 
 
 def test_networks_are_listed(client, model):
@@ -72,7 +73,10 @@ def test_what_is_sent_is_what_python_makes(client, model):
 
 def test_it_comes_in_stretches(client):
     with client.stream(
-        "POST", "/api/timbre", params={"name": "a.wav", "to": "organ"}, content=wav_bytes(TONE)
+        "POST",
+        "/api/timbre",
+        params={"name": "a.wav", "to": "organ", "model": "tiny"},
+        content=wav_bytes(TONE),
     ) as answer:
         parts = [len(part) for part in answer.iter_raw()]
     assert sum(parts) == 44 + 2 * 16_000
@@ -110,11 +114,11 @@ def test_a_file_too_large_is_refused_unread(client):
 
 
 def test_without_a_network_it_says_how_to_get_one(monkeypatch, tmp_path):
-    monkeypatch.setattr("kikibouba.web.app.studio", reader)
+    monkeypatch.setitem(create_app.__globals__, "studio", reader)
     monkeypatch.setattr(hub, "WEIGHTS", tmp_path)
     with TestClient(create_app(workers=1)) as client:
         assert client.get("/api/timbre").json() == {"models": []}
-        answer = ask(client, wav_bytes(TONE))
+        answer = client.post("/api/timbre", params={"name": "a.wav", "to": "organ"}, content=wav_bytes(TONE))
         assert "serve --model" in answer.json()["error"]
 
 
@@ -230,6 +234,7 @@ def test_the_studio_leads_there(visit):
     page = visit("/")
     page.click("#timbre")
     page.wait_for_selector(".spectrum")
+    page.wait_for_selector("[name=domain]", state="attached")
     assert page.locator("[name=domain]").count() >= 2
 
 

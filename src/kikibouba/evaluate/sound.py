@@ -14,8 +14,9 @@ LOWEST, HIGHEST = 55.0, 4000.0
 """Hertz of what counts for chroma."""
 WINDOWS = (512, 1024, 2048)
 """Of the spectra that are compared, in samples; steps of a quarter."""
-BANDS = 40
-"""Of timbre features, equally wide in octaves."""
+BANDS, LOWEST_BAND = 35, 110.0
+"""Of timbre features, equally wide in octaves, from so many hertz on: the rumble below its notes may tell a
+recording, but is no timbre."""
 STEPS, HIDDEN, LEARNING_RATE, DECAY = 300, 64, 1e-2, 1e-3
 """Of the probe."""
 
@@ -79,7 +80,7 @@ def timbre(wave: np.ndarray) -> np.ndarray:
     """
     magnitudes = spectrogram(wave, 1024, 256)
     hertz = np.arange(len(magnitudes)) * SAMPLE_RATE / 1024
-    centres = np.geomspace(60.0, SAMPLE_RATE / 2, BANDS)
+    centres = np.geomspace(LOWEST_BAND, SAMPLE_RATE / 2, BANDS)
     width = np.log2(centres[1] / centres[0])
     octaves = np.abs(np.log2(np.maximum(hertz, 1.0)[None] / centres[:, None]))
     weights = np.maximum(

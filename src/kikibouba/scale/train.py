@@ -7,6 +7,7 @@ run whose processes died (a node was lost) is started again and goes on from its
 
 import os
 import secrets
+import signal
 import sys
 import threading
 import time
@@ -76,7 +77,7 @@ def train_on_ray(
         for attempt in range(RESTARTS + 1):
             again = partial(train, resume=resume or attempt > 0)
             run = partial(_in_worker, again, own / "driver", Path.cwd(), sys.argv)
-            with _spoken(out, say):
+            with _spoken(out, say), _own_interrupts():
                 reason = _fit(run, own, workers, cuda)
             if not reason:
                 return read_json(out / "metrics.json")
@@ -97,6 +98,19 @@ def _check_size(ray: ModuleType, workers: int, cuda: bool) -> None:
                 f"the Ray cluster has {count(ray, resource)} {resource}s for --ray-workers {workers}: name "
                 "fewer, or let more nodes join; what was saved of a run is kept"
             )
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Ctrl-C means afterwards what it meant before: Ray Train leaves a handler, which starts Ray anew."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
