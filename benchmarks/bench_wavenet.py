@@ -10,7 +10,7 @@ multiply a matrix as large as all of them.
 
 streams: 1, 8 and 32 streams at once on a CPU, 1 and 64 on a GPU, samples a second of all.
 
-training: a step of UMTN on clips of 0.75 s in bfloat16, beside a large matrix product; `umtn_small` with few
+training: a step of UMTN on clips of 0.75 s in bfloat16, beside a large matrix product; `timbre_small` with few
 clips on a CPU, `umtn` with 32 on a GPU. Counted are the multiply-adds of convolutions and products.
 """
 
@@ -134,7 +134,7 @@ def floors(numbers: int, engine: Engine, seconds: float) -> tuple[float, float]:
 def one(seconds: float) -> None:
     """A single stream."""
     cpu = torch.device("cpu")
-    for name in ("umtn", "umtn_4x10", "umtn_small"):
+    for name in ("umtn", "umtn_4x10", "timbre_small"):
         net, numbers = network(name, cpu)
         queues, z = Queues(net), torch.randn(1, net.condition.in_channels, 1)
         queue = rate(lambda q=queues, z=z: q.say(z, 20), 20, seconds, cpu)
@@ -152,7 +152,7 @@ def one(seconds: float) -> None:
 def streams(seconds: float) -> None:
     """Several at once."""
     gpu = DEVICE.type == "cuda"
-    for name in ("umtn", "umtn_4x10", "umtn_small"):
+    for name in ("umtn", "umtn_4x10", "timbre_small"):
         net, _ = network(name, DEVICE)
         for count in (1, 64) if gpu else (1, 8, 32):
             for engine in ("torch", "triton", "triton_bf16") if gpu else ("torch", "fp32", "int8"):
@@ -165,7 +165,7 @@ def streams(seconds: float) -> None:
 
 def training(seconds: float) -> None:
     """A step: both turns, with their backward passes and Adam."""
-    name, clips = ("umtn", 32) if DEVICE.type == "cuda" else ("umtn_small", 4)
+    name, clips = ("umtn", 32) if DEVICE.type == "cuda" else ("timbre_small", 4)
     preset: Any = load_preset(name)
     model = build(replace(preset.model, domains=("a", "b")), preset.representation).to(DEVICE)
     codes = torch.randint(256, (clips, 12_000), device=DEVICE)
