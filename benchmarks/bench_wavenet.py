@@ -10,8 +10,8 @@ multiply a matrix as large as all of them.
 
 streams: 1, 8 and 32 streams at once on a CPU, 1 and 64 on a GPU, samples a second of all.
 
-training: a step of UMTN on clips of 0.75 s in bfloat16, beside a large matrix product; `timbre_small` with few
-clips on a CPU, `umtn` with 32 on a GPU. Counted are the multiply-adds of convolutions and products.
+training: a step of UMTN on clips of 0.75 s in bfloat16, beside a large matrix product; `timbre_small` with
+few clips on a CPU, `umtn` with 32 on a GPU. Counted are the multiply-adds of convolutions and products.
 """
 
 import argparse
