@@ -4,8 +4,6 @@ import hashlib
 import os
 import shutil
 import signal
-import sys
-import tempfile
 import threading
 import time
 from functools import partial
@@ -14,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from three_nodes import three_nodes
 
 import toy_family.make  # noqa: F401 (registers the toy representations)
 from kikibouba.data.prepare import prepare
@@ -40,25 +39,8 @@ PATIENCE = 300
 @pytest.fixture(scope="module")
 def nodes():
     """Three nodes of one CPU each, and this process connected to them; nothing outlives the module."""
-    from ray.cluster_utils import Cluster
-
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets in it must have short names
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")  # Ray's workers are patient; tests are not
-        patch.setenv("OMP_NUM_THREADS", "1")
-        each = {"num_cpus": 1, "object_store_memory": 100_000_000}
-        head = {"include_dashboard": False, "include_log_monitor": False, "temp_dir": folder}
-        cluster = Cluster(initialize_head=True, head_node_args=head | each)
-        try:
-            others = [cluster.add_node(**each) for _ in range(2)]
-            ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
-            yield others
-        finally:
-            ray.shutdown()
-            cluster.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+    with three_nodes() as others:
+        yield others
 
 
 @pytest.fixture

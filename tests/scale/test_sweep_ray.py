@@ -2,16 +2,15 @@
 
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from melody_sweep import melodies, sweep_file
+from three_nodes import three_nodes
 
 from kikibouba.scale.sweep import sweep
 from kikibouba.scale.sweep_board import Board
@@ -27,24 +26,8 @@ RUNGS = (10, 20, 40)
 @pytest.fixture
 def nodes():
     """Process ids of the two nodes beside the head; this process is connected to the three."""
-    from ray.cluster_utils import Cluster
-
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets in it must have short names
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
-        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_worker_niceness", "0")
-        each = {"num_cpus": 1, "object_store_memory": 100_000_000}
-        head = {"include_dashboard": False, "include_log_monitor": False, "temp_dir": folder}
-        cluster = Cluster(initialize_head=True, head_node_args=head | each)
-        try:
-            others = [cluster.add_node(**each) for _ in range(2)]
-            ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
-            yield {node.all_processes["raylet"][0].process.pid for node in others}
-        finally:
-            ray.shutdown()
-            cluster.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
+    with three_nodes() as others:
+        yield {node.all_processes["raylet"][0].process.pid for node in others}
 
 
 def attempts(folder):

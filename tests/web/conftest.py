@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,10 +40,10 @@ def client():
         yield client
 
 
-@pytest.fixture(scope="session")
-def server():
+@contextmanager
+def _served(*options: str):
     """Address of a studio started by `kikibouba serve`."""
-    command = [sys.executable, "-m", "kikibouba", "serve", "--port", "0", "--workers", "1"]
+    command = [sys.executable, "-m", "kikibouba", "serve", "--port", "0", "--workers", "1", *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
@@ -53,6 +54,19 @@ def server():
         finally:
             process.terminate()
             process.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def served():
+    """What starts a studio with options."""
+    return _served
+
+
+@pytest.fixture(scope="session")
+def server():
+    """Address of a studio as most users start it."""
+    with _served() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import wave
 from pathlib import Path
 
@@ -129,20 +126,10 @@ def test_folders_that_hold_no_network(capsys, model, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def server(model):
-    """A studio as a user starts it, with a network of the user's."""
-    words = ["serve", "--port", "0", "--workers", "1", "--model", str(model)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "kikibouba", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert "http://" in line, line
-            yield "http://" + line.split("http://")[1].split()[0]
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+def server(model, served):
+    """A studio with a network of the user's."""
+    with served("--model", str(model)) as address:
+        yield address
 
 
 @pytest.fixture

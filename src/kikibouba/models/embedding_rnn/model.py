@@ -27,12 +27,10 @@ from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.embedding_rnn.config import Cell, ModelConfig
 from kikibouba.nn import schedules
-from kikibouba.nn.hyper_lstm import HyperLSTM
-from kikibouba.nn.layer_norm_lstm import LayerNormLSTM
-from kikibouba.nn.recurrent_dropout_lstm import RecurrentDropoutLSTM, dropout_mask
+from kikibouba.nn.precise_linear import Linear, narrow_linear
+from kikibouba.nn.recurrent_cells import Recurrent, recurrent_cell
+from kikibouba.nn.recurrent_dropout_lstm import dropout_mask
 from kikibouba.nn.univariate_mixture import draw, log_density, output_size, split_output
-
-Recurrent = RecurrentDropoutLSTM | LayerNormLSTM | HyperLSTM
 
 NOTES = 128
 """Pitches, and velocities."""
@@ -66,7 +64,7 @@ class EmbeddingRNN(nn.Module):
         self.decoder = nn.ModuleList(_cell(config, config.dec_model, width, size) for width in inputs)
         if self.z_size:
             states = [2 * layer.state_size for layer in self.layers]
-            self.initial_states = nn.ModuleList(_narrow_linear(beside, state) for state in states)
+            self.initial_states = nn.ModuleList(narrow_linear(beside, state) for state in states)
         self.output = Linear(size, output_size(config.mixture, self.channels, config.num_mixture))
         nn.init.xavier_uniform_(self.output.weight)
         bound = math.sqrt(3 / self.output.out_features)
@@ -83,10 +81,10 @@ class EmbeddingRNN(nn.Module):
         self.encoder = nn.ModuleList(cells)
         summary = directions * config.enc_rnn_size
         if self.has_kl:
-            self.mu = _narrow_linear(summary, self.z_size)
-            self.log_variance = _narrow_linear(summary, self.z_size)
+            self.mu = narrow_linear(summary, self.z_size)
+            self.log_variance = narrow_linear(summary, self.z_size)
         if config.no_sample_vae:
-            self.deterministic = _narrow_linear(summary, self.z_size)
+            self.deterministic = narrow_linear(summary, self.z_size)
 
     @property
     def has_kl(self) -> bool:
@@ -375,23 +373,11 @@ def _widths(config: ModelConfig, representation: EmbeddingRepresentation) -> dic
 
 
 def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) -> Recurrent:
-    keep = config.recurrent_dropout_keep
-    if kind == "hyper":
-        return HyperLSTM(input_size, hidden_size, keep, config.hyper_num_units, config.hyper_embedding_size)
-    return {"lstm": RecurrentDropoutLSTM, "layer_norm": LayerNormLSTM}[kind](input_size, hidden_size, keep)
-
-
-class Linear(nn.Linear):
-    """Stays in float32 under autocast: z and the mixture's parameters need digits that the LSTMs do not."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input)
-
-
-def _narrow_linear(in_features: int, out_features: int) -> Linear:
-    """The layers around z start near zero: normal weights of deviation 0.001, no bias."""
-    layer = Linear(in_features, out_features)
-    nn.init.normal_(layer.weight, std=0.001)
-    nn.init.zeros_(layer.bias)
-    return layer
+    return recurrent_cell(
+        kind,
+        input_size,
+        hidden_size,
+        config.recurrent_dropout_keep,
+        config.hyper_num_units,
+        config.hyper_embedding_size,
+    )

@@ -23,12 +23,10 @@ from kikibouba.errors import KikiboubaError
 from kikibouba.models.base import Batch, LossParts, Normal
 from kikibouba.models.sketch_rnn.config import Cell, ModelConfig
 from kikibouba.nn import schedules
-from kikibouba.nn.hyper_lstm import HyperLSTM
-from kikibouba.nn.layer_norm_lstm import LayerNormLSTM
 from kikibouba.nn.mixture_density import gumbel_noise, log_density, sample_offsets, split_output
-from kikibouba.nn.recurrent_dropout_lstm import RecurrentDropoutLSTM, dropout_mask
-
-Recurrent = RecurrentDropoutLSTM | LayerNormLSTM | HyperLSTM
+from kikibouba.nn.precise_linear import Linear, narrow_linear
+from kikibouba.nn.recurrent_cells import Recurrent, recurrent_cell
+from kikibouba.nn.recurrent_dropout_lstm import dropout_mask
 
 ROW = 5
 PEN_DOWN, PEN_UP, END = 2, 3, 4
@@ -45,11 +43,11 @@ class SketchRNN(nn.Module):
         if config.conditional:
             self.encoder_forward = _cell(config, config.enc_model, ROW, config.enc_rnn_size)
             self.encoder_backward = _cell(config, config.enc_model, ROW, config.enc_rnn_size)
-            self.mu = _narrow_linear(2 * config.enc_rnn_size, self.z_size)
-            self.log_variance = _narrow_linear(2 * config.enc_rnn_size, self.z_size)
+            self.mu = narrow_linear(2 * config.enc_rnn_size, self.z_size)
+            self.log_variance = narrow_linear(2 * config.enc_rnn_size, self.z_size)
         self.decoder = _cell(config, config.dec_model, ROW + self.z_size, config.dec_rnn_size)
         if config.conditional:
-            self.initial_state = _narrow_linear(self.z_size, 2 * self.decoder.state_size)
+            self.initial_state = narrow_linear(self.z_size, 2 * self.decoder.state_size)
         self.output = Linear(config.dec_rnn_size, 3 + 6 * config.num_mixture)
         nn.init.xavier_uniform_(self.output.weight)
         bound = math.sqrt(3 / self.output.out_features)
@@ -268,26 +266,14 @@ def build(config: ModelConfig, representation: object = None) -> SketchRNN:
 
 
 def _cell(config: ModelConfig, kind: Cell, input_size: int, hidden_size: int) -> Recurrent:
-    keep = config.recurrent_dropout_keep
-    if kind == "hyper":
-        return HyperLSTM(input_size, hidden_size, keep, config.hyper_num_units, config.hyper_embedding_size)
-    return {"lstm": RecurrentDropoutLSTM, "layer_norm": LayerNormLSTM}[kind](input_size, hidden_size, keep)
-
-
-class Linear(nn.Linear):
-    """Stays in float32 under autocast: z and the mixture's parameters need digits that the LSTMs do not."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input)
-
-
-def _narrow_linear(in_features: int, out_features: int) -> Linear:
-    """The layers around z start near zero: normal weights of deviation 0.001, no bias."""
-    layer = Linear(in_features, out_features)
-    nn.init.normal_(layer.weight, std=0.001)
-    nn.init.zeros_(layer.bias)
-    return layer
+    return recurrent_cell(
+        kind,
+        input_size,
+        hidden_size,
+        config.recurrent_dropout_keep,
+        config.hyper_num_units,
+        config.hyper_embedding_size,
+    )
 
 
 def _all_ended(rows: Tensor) -> bool:
